@@ -1,0 +1,159 @@
+package shaker
+
+import (
+	"context"
+	"iter"
+	"sync"
+)
+
+// Batch is a set of probes under one context, and the place where their results arrive. [Engine.Submit] makes one that is
+// complete, [Engine.Open] one that grows by Add until Finish.
+//
+// One answer: each accepted probe gives exactly one Result, also when the context ends, which answers with Canceled all that
+// has no answer yet and closes its sockets at once, and when the engine closes. A Batch whose reader goes away must have
+// its context canceled; otherwise its probes run on to their ends.
+//
+// Never wait for a reader: the room for a probe's result is made when the probe is added, so a loop neither blocks nor
+// allocates to answer it, however slow the reader is.
+//
+// Add and Finish may be called from any goroutine; Ready, Take, Next and All from one at a time.
+type Batch struct {
+	engine *Engine
+	ctx    context.Context
+	shares []share       // one per shard, each touched by that shard's loop alone
+	ready  chan struct{} // holds a token when there is something to take, or nothing more to come
+	detach func() bool   // takes our hook off the context; nil where the context cannot end
+
+	mu       sync.Mutex // protects what follows; held for a few instructions, as loops wait for it
+	results  results    // answered and not yet taken
+	open     int        // probes accepted and not answered
+	finished bool
+}
+
+func newBatch(ctx context.Context, e *Engine) *Batch {
+	b := &Batch{engine: e, ctx: ctx, shares: make([]share, len(e.shards)), ready: make(chan struct{}, 1)}
+	for i := range b.shares {
+		b.shares[i] = share{batch: b, flying: none}
+	}
+	if ctx.Done() != nil {
+		b.detach = context.AfterFunc(ctx, b.cancel)
+	}
+	return b
+}
+
+// Add hands probes to the engine: all of them or, with an error, none. It copies them, never blocks, and takes probes of a
+// context that has ended too (they are answered with Canceled).
+//
+// Errors: ErrClosed, ErrFinished, or a *ProbeError that names the first probe it cannot take.
+func (b *Batch) Add(probes []Probe) error {
+	jobs, err := newJobs(probes, clock())
+	if err != nil {
+		return err
+	}
+	if b.engine.closed.Load() {
+		return ErrClosed
+	}
+	b.mu.Lock()
+	if b.finished {
+		b.mu.Unlock()
+		return ErrFinished
+	}
+	if len(jobs) == 0 {
+		b.mu.Unlock()
+		return nil
+	}
+	b.open += len(jobs)
+	room := b.results.reuse(len(jobs))
+	b.mu.Unlock()
+	if room == nil {
+		room = newBlock(len(jobs))
+	}
+	b.mu.Lock()
+	b.results.expect(room)
+	b.mu.Unlock()
+	b.engine.deal(b, jobs)
+	return nil
+}
+
+// Finish says that no probe will be added. It may be called more than once.
+func (b *Batch) Finish() {
+	b.mu.Lock()
+	b.finished = true
+	over := b.open == 0
+	b.mu.Unlock()
+	if over {
+		b.signal()
+	}
+}
+
+// Ready returns a channel that gives a token when Take has something to give, or when the batch is over. A token can turn
+// out to be for nothing.
+func (b *Batch) Ready() <-chan struct{} { return b.ready }
+
+// Take returns results that have come and were not taken yet, in order of completion, without waiting; none if there are
+// none. Where it leaves some behind, Ready says so. The slice belongs to the caller until the next Take or Next. More is false
+// when the batch is finished and this was the rest of it.
+func (b *Batch) Take() (results []Result, more bool) {
+	b.mu.Lock()
+	results, behind := b.results.take()
+	over := b.finished && b.open == 0 && !behind
+	b.mu.Unlock()
+	switch {
+	case behind:
+		b.signal()
+	case over && b.detach != nil:
+		b.detach()
+	}
+	return results, !over
+}
+
+// Next waits for results and returns them as Take does. It returns false, and no results, when the batch is finished and
+// all of it has been returned.
+func (b *Batch) Next() ([]Result, bool) {
+	for {
+		results, more := b.Take()
+		if len(results) > 0 {
+			return results, true
+		}
+		if !more {
+			return nil, false
+		}
+		<-b.ready
+	}
+}
+
+// All yields each result as it comes, until the batch is finished and over. A pointer is valid until the loop body ends.
+func (b *Batch) All() iter.Seq[*Result] {
+	return func(yield func(*Result) bool) {
+		for results, ok := b.Next(); ok; results, ok = b.Next() {
+			for i := range results {
+				if !yield(&results[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// cancel tells the shards that the context has ended.
+func (b *Batch) cancel() {
+	for i := range b.shares {
+		b.engine.shards[i].send(message{share: &b.shares[i]})
+	}
+}
+
+// put takes one answer, from any goroutine. Whoever puts must signal soon after.
+func (b *Batch) put(r *Result) {
+	b.mu.Lock()
+	b.results.put(r)
+	b.open--
+	b.mu.Unlock()
+}
+
+// signal wakes the reader, or sees to it that it will not sleep.
+func (b *Batch) signal() {
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,106 @@
+package shaker
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"time"
+)
+
+// Mode says whether the engine's sockets live on from one handshake to the next.
+type Mode uint8
+
+const (
+	// Auto, the zero value, is Reuse where this kernel passes the self-check that New makes, and Fresh elsewhere. Stats never
+	// reports it.
+	Auto Mode = iota
+	// Reuse disconnects a socket whose handshake the target answered, and uses it again: two connect(2) calls a probe, half
+	// the cost of Fresh. The self-check is not made.
+	Reuse
+	// Fresh opens a new socket for every probe and closes it after. The self-check is not made.
+	Fresh
+)
+
+var modeNames = [...]string{"auto", "reuse", "fresh"}
+
+// String returns the mode in lower case.
+func (m Mode) String() string { return nameOf(modeNames[:], m) }
+
+// Bounds of Config.
+const (
+	// DefaultMaxInFlight is the bound of probes in flight where Config.MaxInFlight is 0 and RLIMIT_NOFILE allows it.
+	DefaultMaxInFlight = 8192
+	// MaxShards is the upper end of Config.Shards.
+	MaxShards = 256
+	// MaxRate is the upper end of Config.Rate: no kernel comes near.
+	MaxRate = 1e8
+
+	// fdReserve is how many descriptors New leaves to the rest of the process when it derives its bound from RLIMIT_NOFILE.
+	fdReserve = 64
+)
+
+// Config says how an Engine works. The zero value works.
+type Config struct {
+	// Shards is how many loops run, each a goroutine with an epoll of its own that can keep one core busy. 0 means
+	// max(1, GOMAXPROCS−1), which leaves a processor to the rest of the program; at most MaxShards. More shards than processors
+	// make every loop late.
+	Shards int
+
+	// MaxInFlight bounds the probes in flight, for all shards together; beyond it probes wait, their timeouts with them. Each
+	// holds a file descriptor and, while it meets silence, 5.4 KB and a page of tcp_mem. 0 means DefaultMaxInFlight, or what
+	// RLIMIT_NOFILE leaves if that is less. More than RLIMIT_NOFILE leaves is cut down to it; Stats tells the bound in force.
+	// At least one per shard.
+	MaxInFlight int
+
+	// Rate is the pace: how many probes a second are started at most, by all shards together, smoothly: no burst is longer
+	// than 2 ms' worth, or one probe. 0 means no limit; at most MaxRate. Bursts of SYNs overflow the queues of the sending
+	// host, and what is dropped there looks like a silent target.
+	Rate float64
+
+	// Mode is how sockets are used; zero is Auto.
+	Mode Mode
+
+	hooks hooks
+}
+
+// hooks let a test put its own in the place of what an engine meets by itself. The zero value changes nothing.
+type hooks struct {
+	selfCheck func() error           // of mode Auto
+	ports     func() (low, high int) // the range of local ports
+	idle      time.Duration          // how long a loop with nothing to do keeps its idle sockets
+	stall     func()                 // runs between the reading of the counters and the leaving
+}
+
+// validate returns all that is wrong with c.
+func (c *Config) validate() error {
+	var errs []error
+	if c.Shards < 0 || c.Shards > MaxShards {
+		errs = append(errs, fmt.Errorf("shards %d: must be 0 to %d", c.Shards, MaxShards))
+	}
+	if c.MaxInFlight < 0 || c.MaxInFlight > math.MaxInt32 {
+		errs = append(errs, fmt.Errorf("max in flight %d: must be 0 to %d", c.MaxInFlight, math.MaxInt32))
+	}
+	if !(c.Rate >= 0 && c.Rate <= MaxRate) { // so that NaN is refused as well
+		errs = append(errs, fmt.Errorf("rate %v: must be 0 to %g", c.Rate, float64(MaxRate)))
+	}
+	if c.Mode > Fresh {
+		errs = append(errs, fmt.Errorf("mode %d: unknown", c.Mode))
+	}
+	return errors.Join(errs...)
+}
+
+// withDefaults returns c with every zero replaced; fds is how many descriptors this process may have open.
+func (c Config) withDefaults(fds uint64) Config {
+	if c.Shards == 0 {
+		c.Shards = max(1, runtime.GOMAXPROCS(0)-1)
+	}
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = DefaultMaxInFlight
+	}
+	if fds < math.MaxInt32 {
+		c.MaxInFlight = min(c.MaxInFlight, int(fds)-fdReserve)
+	}
+	c.MaxInFlight = max(c.MaxInFlight, c.Shards)
+	return c
+}

@@ -1,0 +1,61 @@
+// Package shaker shakes hands with TCP targets without the last ACK, many at a time: the kernel of the target answers, and the
+// application behind it never learns of it.
+//
+//	an open port            a closed port           silence
+//	  │── SYN ──────▶│        │── SYN ──────▶│        │── SYN ──────▶✕
+//	  │◀── SYN-ACK ──│        │◀────── RST ──│        │── SYN ──────▶✕  sent again after 1 s
+//	  │── RST ──────▶│        │              │        │                 until the probe's timeout
+//	     Open                     Refused                 TimedOut
+//
+// An Engine takes addresses and gives outcomes. It knows nothing of names, policy, services or health.
+//
+//	e, err := shaker.New(shaker.Config{})
+//	…
+//	defer e.Close()
+//	r, err := e.Check(ctx, netip.MustParseAddrPort("192.0.2.10:443"), time.Second)
+//	if err == nil && r.Outcome == shaker.Open { … }
+//
+// # The way of a probe
+//
+//	Submit ─Probe─▶ inbox ─▶ begin ─slot─▶ poller ─event─▶ finish ─Result─▶ the batch's results
+//	                           └─▶ deadlines ──expire────────▲
+//
+// The engine has a few shards, each one goroutine with one epoll instance and a table of sockets. A probe is queued, in
+// flight, or done, and spends its life in one shard: only its Result leaves. [Engine.Submit] takes a slice of probes, and the
+// results come back in slices as the loops complete them.
+//
+// # What it rests on
+//
+// A client's socket with TCP_DEFER_ACCEPT set holds its ACK of the SYN-ACK back for 200 ms. A connect(2) to an address of
+// family AF_UNSPEC within that time disconnects it with an RST, and makes the socket new again: so a probe costs two connect(2)
+// calls, and no socket(2) and close(2). New makes sure that the kernel it runs on does hold to this, and falls back to a
+// fresh socket for each probe where it does not. It needs no privilege. Linux 5.10 is the oldest kernel it is meant for;
+// elsewhere New returns an error that wraps errors.ErrUnsupported.
+//
+// # What it keeps to
+//
+//  1. One owner. A socket is opened, watched and closed by its shard's goroutine; no other sees its number.
+//  2. One answer. An accepted probe gives exactly one Result, also at a cancel, at a close, and at an error of ours.
+//  3. No stale event. Epoll's data holds the slot and the generation of its socket; a mismatch is dropped, and counted.
+//  4. Idle sockets speak too. A slot knows whether it is in flight; an event for one that is not is dropped, and counted.
+//  5. SO_ERROR 0 is no proof. Open needs EPOLLOUT with neither EPOLLERR nor EPOLLHUP, or a kernel that says ESTABLISHED, and a
+//     source that is not the target itself (a self-connect is Refused).
+//  6. Only an answered socket is used again. After silence, ICMP, cancel or close it is closed: its next sequence number would be
+//     so near that a server still busy with the last handshake would answer the next one with an RST.
+//  7. Two hundred milliseconds. What a turn of a loop does is bounded, and nothing in it logs, allocates in the steady state or
+//     blocks. Each Open result says whether its silence is proven.
+//  8. Never wait for a reader. A batch has room for every answer before its probes start.
+//  9. Answers before deadlines. A probe expires only after a poll that began after its deadline has not reported it, and after a
+//     stop of the process or the machine only some milliseconds later. Its timeout runs from connect(2); waiting before that
+//     is told apart, as Queued.
+//  10. Fair blame. Whatever our own kernel refuses to send is LocalError, never the target's fault.
+//  11. Fair shares. Batches start probes in turn, and none can fill the table: there is room for a newcomer.
+//  12. Close means gone. It returns after every probe was answered, every loop has ended and every socket is closed.
+//
+// # Limits
+//
+// The kernel sends a SYN that is not answered again after 1 s, 3 s, 7 s …: a timeout below 1 s gives it one chance. A full accept
+// queue is silence. A packet that was dropped on this host, or an RST of its own firewall, looks like the target's. At most half
+// of the range of local ports is in flight to one address and port at a time; the rest wait. Descriptors bound what is in
+// flight in all, see [Config].
+package shaker

@@ -1,0 +1,132 @@
+package shaker
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// dealWhole is the largest number of jobs that go to one shard together. Splitting fewer costs more in wake-ups than it
+// gains.
+const dealWhole = 32
+
+// Engine makes handshakes. Its methods may be called from any goroutine. It owns no socket: its shards do.
+type Engine struct {
+	config Config
+	detail string // why the mode is what it is
+	limit  int    // probes in flight to one ip:port, for all shards together
+	shards []*shard
+	pace   pace
+	turn   atomic.Uint32 // which shard the next small batch goes to
+	closed atomic.Bool
+	loops  sync.WaitGroup
+}
+
+// New starts an engine. It reads RLIMIT_NOFILE and the range of local ports once, and in mode Auto shakes hands with a
+// loopback listener of its own to see whether sockets can be used again on this kernel; it takes about a millisecond. The
+// caller must Close it.
+//
+// Errors: what is wrong with config; what the kernel says to an epoll or an eventfd; elsewhere than on Linux, one that wraps
+// errors.ErrUnsupported.
+func New(config Config) (*Engine, error) {
+	if err := config.validate(); err != nil {
+		return nil, fmt.Errorf("shaker: %w", err)
+	}
+	e, err := start(config)
+	if err != nil {
+		return nil, fmt.Errorf("shaker: %w", err)
+	}
+	return e, nil
+}
+
+// Open returns an empty batch to Add probes to. When ctx ends, all probes of it that are not answered yet are answered with
+// Canceled, and their sockets closed.
+func (e *Engine) Open(ctx context.Context) *Batch { return newBatch(ctx, e) }
+
+// Submit hands over probes that are to be answered together: all of them or, with an error, none. It does not wait. The
+// Batch gives exactly one Result for each, in order of completion. Errors are those of [Batch.Add].
+func (e *Engine) Submit(ctx context.Context, probes []Probe) (*Batch, error) {
+	b := e.Open(ctx)
+	if err := b.Add(probes); err != nil {
+		b.Finish()
+		b.Take()
+		return nil, err
+	}
+	b.Finish()
+	return b, nil
+}
+
+// Check makes one handshake with addr and waits for its result; a timeout of 0 means DefaultTimeout. When ctx ends first, the
+// result is Canceled. The error, which is one of Submit's, says that the question could not be put; an address that does not
+// answer is no error.
+func (e *Engine) Check(ctx context.Context, addr netip.AddrPort, timeout time.Duration) (Result, error) {
+	b, err := e.Submit(ctx, []Probe{{Addr: addr, Timeout: timeout}})
+	if err != nil {
+		return Result{}, err
+	}
+	results, _ := b.Next()
+	b.Take() // the end of the batch, which lets go of ctx
+	return results[0], nil
+}
+
+// Close refuses further probes, answers those that have no answer yet with Canceled and ErrClosed, and returns when the
+// loops have ended and every socket is closed. It may be called more than once, and concurrently. The error is always nil.
+func (e *Engine) Close() error {
+	e.closed.Store(true)
+	for _, s := range e.shards {
+		s.close()
+	}
+	e.loops.Wait()
+	return nil
+}
+
+// Stats returns what the engine has done and is at. It costs the loops nothing.
+func (e *Engine) Stats() Stats {
+	all := Stats{
+		Mode:                 e.config.Mode,
+		ModeDetail:           e.detail,
+		Shards:               e.config.Shards,
+		MaxInFlight:          e.config.MaxInFlight,
+		MaxInFlightPerTarget: e.limit,
+		Rate:                 e.config.Rate,
+	}
+	for _, s := range e.shards {
+		s.published.addTo(&all)
+	}
+	return all
+}
+
+// deal spreads jobs over the shards: a few to one, in turn, many in equal parts. What a closed shard does not take is
+// answered here, so that each job has its one answer.
+func (e *Engine) deal(b *Batch, jobs []job) {
+	n := len(e.shards)
+	first := int(e.turn.Add(1)) % n
+	if len(jobs) <= dealWhole {
+		n = 1
+	}
+	for k := range n {
+		part := jobs[len(jobs)*k/n : len(jobs)*(k+1)/n]
+		at := (first + k) % len(e.shards)
+		if len(part) > 0 && !e.shards[at].send(message{share: &b.shares[at], jobs: part}) {
+			b.refuse(part)
+		}
+	}
+}
+
+// refuse answers jobs that came while the engine closed.
+func (b *Batch) refuse(jobs []job) {
+	for i := range jobs {
+		r := unsent(&jobs[i], clock())
+		r.Outcome, r.Err = Canceled, ErrClosed
+		b.put(&r)
+	}
+	b.signal()
+}
+
+// unsent returns the beginning of a result for a job that was never started.
+func unsent(j *job, now int64) Result {
+	return Result{ID: j.id, Addr: j.addr, Queued: time.Duration(now - j.queued)}
+}

@@ -1,0 +1,246 @@
+package shaker
+
+import (
+	"net/netip"
+	"syscall"
+	"time"
+)
+
+// What becomes of one handshake: begin sends its SYN; answered, failed, expired and dropped are its four ends. Each of them
+// builds the Result and passes through finish, the only way out.
+
+// begin starts a job in a socket of its family. The job has a place at its address.
+func (s *shard) begin(sh *share, j *job, at *address) {
+	i, errno := s.takeSocket(j.addr.Addr().Is6())
+	if errno != 0 {
+		s.notSent(sh, j, at, errno)
+		return
+	}
+	x := &s.table.slots[i]
+	length := s.scratch.set(j.addr, j.scope)
+	started := clock()
+	if errno := connect(x.fd, &s.scratch, length); errno != eInProgress && errno != 0 {
+		s.discard(i)
+		s.notSent(sh, j, at, errno)
+		return
+	}
+	s.counters.Started++
+	x.job, x.address, x.started = *j, at, started
+	s.table.fly(i, sh)
+	s.deadlines.set(i, started+int64(j.timeout))
+}
+
+// notSent ends a job that the kernel would not start. Where it had no source port left toward the address and one of ours
+// will give one back, the job waits for that.
+func (s *shard) notSent(sh *share, j *job, at *address, errno syscall.Errno) {
+	if errno == eAddrNotAvail {
+		s.counters.PortsExhausted++
+		if s.addresses.exhausted(at) {
+			s.queued++
+			at.park(*j, sh)
+			return
+		}
+	} else {
+		s.release(at)
+	}
+	r := unsent(j, clock())
+	r.Outcome, r.Cause, r.Errno = LocalError, refusedToSend(errno), errno
+	s.answer(sh, &r)
+}
+
+// answered ends a handshake whose socket reported a connection and nothing else.
+func (s *shard) answered(i int32) {
+	r := s.result(i)
+	s.open(i, &r, true)
+}
+
+// open ends a handshake that was answered with a SYN-ACK: it reads the counters and leaves, with an RST. What can be said of
+// the silence follows from how long that took. Again says whether the socket may be used again.
+func (s *shard) open(i int32, r *Result, again bool) {
+	x := &s.table.slots[i]
+	before := clock()
+	known := readInfo(x.fd, &s.info) == 0
+	if stall := s.engine.config.hooks.stall; stall != nil {
+		stall()
+	}
+	again = disconnect(x.fd) == 0 && again && x.usesLeft > 0
+	leaving := time.Duration(clock() - before)
+
+	if r.Source == r.Addr {
+		// The kernel picked the target's own port as source, and the SYN met itself: a simultaneous open (RFC 9293 section
+		// 3.5). Nobody listens there, for a listener would have kept the kernel from picking the port.
+		s.counters.SelfConnects++
+		r.Outcome, r.Errno = Refused, eConnRefused
+		s.finish(i, r, false)
+		return
+	}
+	r.Outcome, r.Silence = Open, Unproven
+	if known {
+		r.Silence = silence(s.info.Segs_out, s.info.Total_retrans,
+			time.Duration(s.info.Last_ack_recv)*time.Millisecond, leaving)
+		r.Options = Options(s.info.Options) & allOptions
+		r.Retransmits = s.info.Total_retrans
+		r.RTT = time.Duration(s.info.Rtt) * time.Microsecond
+	}
+	s.finish(i, r, again)
+}
+
+// failed ends a handshake whose socket reported trouble, if there is any to find.
+func (s *shard) failed(i int32) {
+	if !s.judge(i) {
+		s.counters.SpuriousErrors++
+	}
+}
+
+// expired ends a handshake that was not answered in time. It asks once more: an ICMP message that came while connect(2) held
+// the socket is only found by asking, and an answer that is there now was there in time, as no poll since the deadline has
+// missed it but by our own delay.
+func (s *shard) expired(i int32) {
+	if s.judge(i) {
+		return
+	}
+	r := s.result(i)
+	r.Outcome, r.Retransmits = TimedOut, s.info.Total_retrans
+	s.finish(i, &r, false)
+}
+
+// judge asks a socket what became of its handshake, and ends it if that is decided. Only after an RST may the socket be used
+// again: one that an ICMP message reached can hold another in its queue, which the next handshake would find.
+func (s *shard) judge(i int32) bool {
+	x := &s.table.slots[i]
+	errno := socketError(x.fd)
+	icmp, icmpErrno := s.errors.read(x.fd)
+	s.info = tcpInfo{}
+	readInfo(x.fd, &s.info)
+	r := s.result(i)
+	r.Retransmits = s.info.Total_retrans
+	again := false
+	switch {
+	case s.info.State == tcpEstablished, errno == eConnReset, errno == ePipe: // the last two: an RST after the SYN-ACK
+		s.open(i, &r, false)
+		return true
+	case icmp.From.IsValid() && (errno == 0 || errno == icmpErrno):
+		r.Outcome, r.Cause = judgeICMP(icmp, r.Source.Addr(), r.Addr.Addr())
+		r.ICMP, r.Errno = icmp, icmpErrno
+	case errno != 0:
+		r.Outcome, r.Cause = answeredWith(errno)
+		r.Errno = errno
+		again = r.Outcome == Refused && !icmp.From.IsValid() && x.usesLeft > 0 && disconnect(x.fd) == 0
+	case s.info.State == tcpSynSent:
+		return false
+	default: // the socket has died without a reason; not seen on any kernel
+		r.Outcome, r.Cause = LocalError, LocalResources
+	}
+	s.finish(i, &r, again)
+	return true
+}
+
+// judgeICMP says what an ICMP message means. One from an address of our own is our own firewall's doing, unless the target is
+// on this host too, and unless it says that the host is unreachable: that is how the kernel reports a neighbour that does
+// not answer ARP or neighbour discovery (arp_error_report, net/ipv4/arp.c; ndisc_error_report, net/ipv6/ndisc.c), which is
+// the target's silence, or its router's.
+func judgeICMP(icmp ICMP, source, target netip.Addr) (Outcome, Cause) {
+	neighbour := ICMP{Type: 3, Code: 1, From: icmp.From}
+	if icmp.From.Is6() {
+		neighbour.Type, neighbour.Code = 1, 3
+	}
+	onThisHost := target == source || target.IsLoopback()
+	if !onThisHost && icmp != neighbour && (icmp.From == source || isOurs(icmp.From)) {
+		return LocalError, LocalFiltered
+	}
+	return Unreachable, icmp.cause()
+}
+
+// dropped ends a handshake that is no longer wanted.
+func (s *shard) dropped(i int32, why error) {
+	r := s.result(i)
+	if readInfo(s.table.slots[i].fd, &s.info) == 0 {
+		r.Retransmits = s.info.Total_retrans
+	}
+	r.Outcome, r.Err = Canceled, why
+	s.finish(i, &r, false)
+}
+
+// result begins the result of a slot in flight. It must be called before the socket is disconnected, which forgets its source.
+func (s *shard) result(i int32) Result {
+	x := &s.table.slots[i]
+	return Result{
+		ID:      x.job.id,
+		Addr:    x.job.addr,
+		Source:  localAddr(x.fd, &s.scratch),
+		Queued:  time.Duration(x.started - x.job.queued),
+		Elapsed: time.Duration(max(1, clock()-x.started)),
+	}
+}
+
+// finish ends the flight of a slot: every field that begin set is given back here. The socket is kept for another handshake if
+// it may be, which the caller has made sure of: the target itself answered, and the socket is disconnected.
+func (s *shard) finish(i int32, r *Result, keep bool) {
+	x := &s.table.slots[i]
+	sh, at := x.share, x.address
+	s.deadlines.remove(i)
+	s.table.land(i)
+	if keep && s.mode == Reuse {
+		s.table.keep(i)
+	} else {
+		s.discard(i)
+	}
+	s.release(at)
+	s.counters.Retransmits += uint64(r.Retransmits)
+	switch r.Silence {
+	case Proven:
+		s.counters.SilenceProven++
+	case Broken:
+		s.counters.SilenceBroken++
+	case Unproven:
+		s.counters.SilenceUnproven++
+	case NoSilence:
+	}
+	s.answer(sh, r)
+}
+
+// release gives a place at an address back, and hands it to a job that waits there.
+func (s *shard) release(at *address) {
+	w := s.addresses.release(at)
+	if w == nil {
+		return
+	}
+	w.share.handed.push(w)
+	s.enqueue(w.share)
+}
+
+// takeSocket returns a slot with a socket of the family that is in no one's use.
+func (s *shard) takeSocket(v6 bool) (int32, syscall.Errno) {
+	if i := s.table.takeIdle(v6, s.random()); i != none {
+		s.table.slots[i].usesLeft--
+		return i, 0
+	}
+	i := s.table.takeVacant()
+	if i == none { // every slot has a socket, and some are of the other family and idle
+		s.discard(s.table.takeIdle(!v6, s.random()))
+		i = s.table.takeVacant()
+	}
+	fd, errno := openSocket(v6, s.mode, s.portRange)
+	if errno != 0 && s.table.pooled() > 0 {
+		s.discard(s.table.takeIdle(!v6, s.random())) // give back what another family holds, and try once more
+		fd, errno = openSocket(v6, s.mode, s.portRange)
+	}
+	if errno == 0 {
+		x := &s.table.slots[i]
+		if errno = s.poller.watch(fd, token{uint32(i), x.generation}); errno == 0 {
+			x.fd, x.v6 = int32(fd), v6
+			x.usesLeft = uint16(leastUses - 1 + s.random()%(mostUses-leastUses+1))
+			s.counters.SocketsOpened++
+			return i, 0
+		}
+		closeSocket(fd)
+	}
+	s.table.vacate(i)
+	return none, errno
+}
+
+// discard closes the socket of a slot that is neither in flight nor in a pool.
+func (s *shard) discard(i int32) {
+	closeSocket(int(s.table.slots[i].fd))
+	s.table.vacate(i)
+}

@@ -1,0 +1,434 @@
+package shaker
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// FuzzDeadlines plays any order of operations on the heap and on a map that does the same naively.
+func FuzzDeadlines(f *testing.F) {
+	f.Add([]byte{1, 9, 2, 8, 3, 7, 0, 1, 4, 4, 0, 9})
+	f.Add([]byte{7, 7, 7, 6, 7, 5, 0, 0, 7, 0})
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		var d deadlines
+		naive := map[int32]int64{}
+		for len(ops) >= 2 {
+			slot, at := int32(ops[0]%64), int64(ops[1])
+			ops = ops[2:]
+			if _, ok := naive[slot]; ok {
+				d.remove(slot)
+				delete(naive, slot)
+			} else {
+				d.set(slot, at)
+				naive[slot] = at
+			}
+			d.remove(64 + slot) // one that never had any
+			got, ok := d.next()
+			if ok != (len(naive) > 0) {
+				t.Fatalf("next: %v, want %v", ok, !ok)
+			}
+			if want := earliest(naive); ok && (got.at != want || naive[got.slot] != want) {
+				t.Fatalf("next %+v, want one at %d", got, want)
+			}
+		}
+	})
+}
+
+func earliest(m map[int32]int64) int64 {
+	least := int64(math.MaxInt64)
+	for _, at := range m {
+		least = min(least, at)
+	}
+	return least
+}
+
+// FuzzTable plays any order of taking, flying, landing, keeping and vacating on the table, and counts beside it.
+func FuzzTable(f *testing.F) {
+	f.Add([]byte{0, 0, 1, 1, 0, 2, 3, 0, 1, 2, 3})
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		const capacity = 8
+		table := table{capacity: capacity}
+		shares := []*share{{flying: none}, {flying: none}}
+		type flight struct {
+			slot  int32
+			share *share
+		}
+		var flights []flight
+		taken := map[int32]bool{}
+		for _, op := range ops {
+			v6 := op&4 != 0
+			switch op % 4 {
+			case 0, 1: // start
+				if !table.room() {
+					break
+				}
+				i := table.takeIdle(v6, uint32(op)<<24)
+				if i == none {
+					if i = table.takeVacant(); i == none {
+						i = table.takeIdle(!v6, 0)
+						table.vacate(i)
+						i = table.takeVacant()
+					}
+					table.slots[i].v6 = v6
+				}
+				if taken[i] || table.slots[i].v6 != v6 {
+					t.Fatalf("slot %d given twice or of the wrong family", i)
+				}
+				taken[i] = true
+				sh := shares[op>>3&1]
+				table.fly(i, sh)
+				flights = append(flights, flight{i, sh})
+			default: // finish
+				if len(flights) == 0 {
+					break
+				}
+				k := int(op>>3) % len(flights)
+				i := flights[k].slot
+				flights = slices.Delete(flights, k, k+1)
+				delete(taken, i)
+				table.land(i)
+				generation := table.slots[i].generation
+				if op%4 == 2 {
+					table.keep(i)
+				} else if table.vacate(i); table.slots[i].generation == generation {
+					t.Fatal("a closed socket's events would still be believed")
+				}
+			}
+			if table.inFlight != len(flights) || table.inFlight+table.pooled()+len(table.vacant) != len(table.slots) {
+				t.Fatalf("%d in flight (want %d), %d pooled, %d vacant of %d", table.inFlight, len(flights),
+					table.pooled(), len(table.vacant), len(table.slots))
+			}
+			for _, sh := range shares {
+				n := 0
+				for i := sh.flying; i != none; i = table.slots[i].next {
+					if !taken[i] || table.slots[i].share != sh {
+						t.Fatalf("slot %d in the wrong list", i)
+					}
+					n++
+				}
+				if n != sh.inFlight {
+					t.Fatalf("%d linked, %d counted", n, sh.inFlight)
+				}
+			}
+		}
+	})
+}
+
+// FuzzAddresses claims and releases places at random and checks the bound, the order and that nobody is forgotten.
+func FuzzAddresses(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 1, 0, 3, 2, 2})
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		const limit = 2
+		a := newAddresses(limit)
+		sh := &share{flying: none}
+		var flying []*address
+		waiting := map[netip.AddrPort][]uint64{}
+		for n, op := range ops {
+			key := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(1+op>>4&1))
+			switch op % 4 {
+			case 0, 1:
+				if to, ok := a.claim(key); ok {
+					flying = append(flying, to)
+				} else {
+					to.park(job{id: uint64(n)}, sh)
+					waiting[key] = append(waiting[key], uint64(n))
+				}
+			case 2:
+				if len(flying) == 0 {
+					break
+				}
+				to := flying[0]
+				flying = flying[1:]
+				key := to.key
+				if w := a.release(to); w != nil {
+					if w.job.id != waiting[key][0] {
+						t.Fatalf("%d before %d", w.job.id, waiting[key][0])
+					}
+					waiting[key] = waiting[key][1:]
+					flying = append(flying, to)
+				} else if len(waiting[key]) > 0 {
+					t.Fatal("a place was free and somebody waited")
+				}
+			case 3:
+				if len(sh.parked) == 0 {
+					break
+				}
+				w := sh.parked[int(op>>4)%len(sh.parked)]
+				key := w.address.key
+				w.leave()
+				a.forget(w.address)
+				waiting[key] = slices.DeleteFunc(waiting[key], func(id uint64) bool { return id == w.job.id })
+			}
+			inFlight, parked := 0, 0
+			for key, to := range a.byAddr {
+				if to.key != key || to.inFlight > limit || to.inFlight == 0 && to.first != nil {
+					t.Fatalf("%+v", to)
+				}
+				inFlight += to.inFlight
+				parked += len(waiting[key])
+			}
+			if inFlight != len(flying) || parked != len(sh.parked) {
+				t.Fatalf("%d in flight, want %d; %d wait, want %d", inFlight, len(flying), len(sh.parked), parked)
+			}
+			for i, w := range sh.parked {
+				if w.index != i {
+					t.Fatalf("waiter %d stands at %d", w.index, i)
+				}
+			}
+		}
+	})
+}
+
+// TestExhaustedWaitsOnlyForItsOwn: after EADDRNOTAVAIL nothing starts at an address until one of our own there has ended;
+// where none of our own is there, waiting would be for ever.
+func TestExhaustedWaitsOnlyForItsOwn(t *testing.T) {
+	a := newAddresses(10)
+	key := netip.MustParseAddrPort("127.0.0.1:1")
+	first, _ := a.claim(key)
+	second, _ := a.claim(key)
+	if !a.exhausted(second) {
+		t.Fatal("one is in flight, so waiting helps")
+	}
+	if _, ok := a.claim(key); ok {
+		t.Fatal("a place at an address that has no source port left")
+	}
+	if a.release(first); len(a.byAddr) != 0 {
+		t.Fatal("not forgotten")
+	}
+	only, ok := a.claim(key)
+	if !ok {
+		t.Fatal("still full after the end of the one in flight")
+	}
+	if a.exhausted(only) || len(a.byAddr) != 0 {
+		t.Fatal("nothing of ours is in flight, so waiting does not help")
+	}
+}
+
+// TestPaceIsSmooth runs the pace on a clock of its own: over any window no more starts than the rate allows and 2 ms' worth
+// more, and in the long run no fewer.
+func TestPaceIsSmooth(t *testing.T) {
+	for _, rate := range []float64{0.5, 7, 1000, 20_000, 3_000_000} {
+		t.Run(fmt.Sprint(rate), func(t *testing.T) {
+			var p pace
+			p.set(rate)
+			var starts []int64
+			now := int64(1)
+			for len(starts) < 5000 {
+				switch retry := p.take(now); {
+				case retry == 0:
+					starts = append(starts, now)
+				case retry <= now:
+					t.Fatalf("told at %d to come back at %d", now, retry)
+				default:
+					now = retry
+				}
+			}
+			interval := 1e9 / rate
+			burst := int(2e6/interval) + 2
+			for i := burst; i < len(starts); i++ {
+				if gap := float64(starts[i] - starts[i-burst]); gap < interval*0.99 {
+					t.Fatalf("%d starts within %.0f ns", burst+1, gap)
+				}
+			}
+			took := float64(starts[len(starts)-1] - starts[0])
+			if want := interval * float64(len(starts)-1); took > want*1.05 || took+2e6 < want*0.99 {
+				t.Fatalf("took %.0f ns, want %.0f", took, want)
+			}
+		})
+	}
+	var unlimited pace
+	unlimited.set(0)
+	for range 1000 {
+		if unlimited.take(1) != 0 {
+			t.Fatal("a limit without a rate")
+		}
+	}
+	var slowest pace
+	slowest.set(math.SmallestNonzeroFloat64)
+	if slowest.take(1) != 0 || slowest.take(2) <= 2 {
+		t.Fatal("the slowest rate grants one start and then none for years")
+	}
+}
+
+// TestSilenceNeedsBothHalves: PROVEN only if the counters show no ACK and the time since the SYN-ACK is too short for one to
+// have left after they were read.
+func TestSilenceNeedsBothHalves(t *testing.T) {
+	for _, c := range []struct {
+		sent, resent         uint32
+		sinceAnswer, leaving time.Duration
+		want                 Silence
+	}{
+		{1, 0, 0, 50 * time.Microsecond, Proven},
+		{3, 2, 10 * time.Millisecond, time.Millisecond, Proven}, // two SYNs more, no ACK
+		{1, 0, 189 * time.Millisecond, 500 * time.Microsecond, Proven},
+		{1, 0, 189 * time.Millisecond, time.Millisecond, Unproven},
+		{1, 0, 0, 190 * time.Millisecond, Unproven}, // stopped between reading and leaving
+		{1, 0, time.Second, 0, Unproven},
+		{2, 0, 0, 0, Broken}, // a duplicate SYN-ACK
+		{3, 1, 0, 0, Broken},
+		{2, 0, time.Second, time.Second, Broken},
+	} {
+		if got := silence(c.sent, c.resent, c.sinceAnswer, c.leaving); got != c.want {
+			t.Errorf("silence(%d, %d, %s, %s) = %s, want %s", c.sent, c.resent, c.sinceAnswer, c.leaving, got, c.want)
+		}
+	}
+}
+
+// TestICMPIsClassedByTypeAndCode goes through the table of the documentation.
+func TestICMPIsClassedByTypeAndCode(t *testing.T) {
+	v4, v6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+	want := map[Cause][]ICMP{
+		Prohibited:     {{3, 9, v4}, {3, 10, v4}, {3, 13, v4}, {1, 1, v6}, {1, 5, v6}, {1, 6, v6}},
+		NetUnreachable: {{3, 0, v4}, {3, 5, v4}, {3, 6, v4}, {3, 8, v4}, {3, 11, v4}, {1, 0, v6}},
+		HostUnreachable: {
+			{3, 1, v4}, {3, 2, v4}, {3, 7, v4}, {3, 12, v4}, {3, 14, v4}, {11, 0, v4}, {11, 1, v4}, {12, 0, v4},
+			{1, 2, v6}, {1, 3, v6}, {3, 0, v6}, {4, 0, v6},
+		},
+		PortUnreachable: {{3, 3, v4}, {1, 4, v6}},
+	}
+	for cause, messages := range want {
+		for _, m := range messages {
+			if got := m.cause(); got != cause {
+				t.Errorf("%s: %s, want %s", m, got, cause)
+			}
+		}
+	}
+}
+
+// TestResultsKeepTheirOrderAndPlace: blocks of any size, read at any time, give each result once, in order, and a slice
+// that was taken does not change until the next take.
+func TestResultsKeepTheirOrderAndPlace(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var q results
+	var put, taken, room uint64
+	for taken < 100_000 {
+		switch n := rng.IntN(40); {
+		case n == 0:
+			size := 1 + rng.IntN(50)
+			b := q.reuse(size)
+			if b == nil {
+				b = newBlock(size)
+			}
+			q.expect(b)
+			room += uint64(cap(b.results))
+		case n < 30 && room > 0:
+			q.put(&Result{ID: put})
+			put++
+			room--
+		default:
+			got, more := q.take()
+			for range min(room, 3) { // written behind what the reader holds
+				q.put(&Result{ID: put})
+				put++
+				room--
+			}
+			for _, r := range got {
+				if r.ID != taken {
+					t.Fatalf("result %d, want %d", r.ID, taken)
+				}
+				taken++
+			}
+			if more && taken == put {
+				t.Fatal("more is promised than there is")
+			}
+		}
+	}
+}
+
+// TestQueueKeepsOrder compares the ring with a slice.
+func TestQueueKeepsOrder(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	var q queue[int]
+	var naive []int
+	for n := range 10_000 {
+		if len(naive) == 0 || rng.IntN(5) < 3-n/6000 {
+			q.push(n)
+			naive = append(naive, n)
+		} else {
+			if *q.front() != naive[0] || q.pop() != naive[0] {
+				t.Fatal("out of order")
+			}
+			naive = naive[1:]
+		}
+		if q.len() != len(naive) {
+			t.Fatalf("length %d, want %d", q.len(), len(naive))
+		}
+	}
+}
+
+// TestConfigSaysAllThatIsWrong: every field out of range is named, in one error.
+func TestConfigSaysAllThatIsWrong(t *testing.T) {
+	_, err := New(Config{Shards: -1, MaxInFlight: -5, Rate: math.NaN(), Mode: 9})
+	for _, field := range []string{"shards -1", "max in flight -5", "rate NaN", "mode 9"} {
+		if err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("error %q does not name %q", err, field)
+		}
+	}
+	for _, c := range []Config{{Shards: MaxShards + 1}, {Rate: math.Inf(1)}, {Rate: -1}, {Rate: 2 * MaxRate}} {
+		if c.validate() == nil {
+			t.Errorf("%+v accepted", c)
+		}
+	}
+	c := Config{Shards: 3}.withDefaults(100)
+	if c.MaxInFlight != 100-fdReserve {
+		t.Errorf("in flight %d of 100 descriptors", c.MaxInFlight)
+	}
+	if c = (Config{Shards: 3}).withDefaults(10); c.MaxInFlight != 3 {
+		t.Errorf("in flight %d, want one per shard", c.MaxInFlight)
+	}
+	if c = (Config{}).withDefaults(math.MaxUint64); c.MaxInFlight != DefaultMaxInFlight || c.Shards < 1 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestProbesAreCheckedBeforeAnyIsTaken: the error names the first bad one.
+func TestProbesAreCheckedBeforeAnyIsTaken(t *testing.T) {
+	good := Probe{Addr: netip.MustParseAddrPort("127.0.0.1:80")}
+	for name, bad := range map[string]Probe{
+		"no address":       {Addr: netip.AddrPortFrom(netip.Addr{}, 80)},
+		"no port":          {Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), 0)},
+		"negative timeout": {Addr: good.Addr, Timeout: -1},
+		"zone":             {Addr: netip.MustParseAddrPort("[fe80::1%no-such-interface]:80")},
+	} {
+		_, err := newJobs([]Probe{good, good, bad, good}, 0)
+		var probe *ProbeError
+		if !errors.As(err, &probe) || probe.Index != 2 || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	j, err := newJob(&Probe{Addr: netip.MustParseAddrPort("[::ffff:192.0.2.7]:80")}, 0)
+	if err != nil || j.addr != netip.MustParseAddrPort("192.0.2.7:80") || j.timeout != DefaultTimeout {
+		t.Errorf("%+v %v", j, err)
+	}
+	if j, err = newJob(&Probe{Addr: netip.MustParseAddrPort("[fe80::1%7]:80")}, 0); err != nil || j.scope != 7 {
+		t.Errorf("%+v %v", j, err)
+	}
+}
+
+// TestNames: every value has a name of its own, and one that is not known does not panic.
+func TestNames(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range []fmt.Stringer{
+		Unspecified, Open, Refused, Unreachable, TimedOut, Canceled, LocalError, HostUnreachable, NetUnreachable,
+		PortUnreachable, Prohibited, NoRoute, LocalResources, LocalFiltered, Proven, Broken, Unproven, Auto, Reuse, Fresh,
+		Outcome(200), Timestamps | SACK, ICMP{3, 1, netip.MustParseAddr("192.0.2.1")},
+	} {
+		if name := s.String(); name == "" || seen[name] {
+			t.Errorf("%T %q: empty or twice", s, name)
+		} else {
+			seen[name] = true
+		}
+	}
+	for _, s := range []fmt.Stringer{NoCause, NoSilence, Options(0), ICMP{}} {
+		if s.String() != "" {
+			t.Errorf("%T: %q", s, s)
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package shaker
+
+// share is the part of a batch that one shard has to do. Only that shard's loop touches it, but for batch, which never
+// changes.
+//
+// A job of a share is in one of four places: in chunks, waiting for its turn; parked, because its address has no room; in
+// handed, having got room and waiting for its turn again; or flying, in a slot of the table. Owed counts all four.
+type share struct {
+	batch *Batch
+	owed  int
+
+	chunks   queue[[]job]
+	waiting  int // jobs in chunks
+	parked   []*waiter
+	handed   queue[*waiter]
+	flying   int32 // first of the slots in flight, linked by slot.next; none if there is none
+	inFlight int
+
+	runnable bool  // stands in the shard's queue of shares with something to start
+	ended    error // why nothing of it may start any more; nil while all is well
+	told     bool  // stands in the shard's list of batches to signal at the end of the turn
+}
+
+func (s *share) add(jobs []job) {
+	s.chunks.push(jobs)
+	s.waiting += len(jobs)
+	s.owed += len(jobs)
+}
+
+// startable reports how many jobs wait for nothing but their turn.
+func (s *share) startable() int { return s.waiting + s.handed.len() }
+
+// next removes the job whose turn it is. A job that was parked comes with its address, where a place is kept for it. There
+// must be a startable job.
+func (s *share) next() (job, *address) {
+	if s.handed.len() > 0 {
+		w := s.handed.pop()
+		return w.job, w.address
+	}
+	chunk := s.chunks.front()
+	j := (*chunk)[0]
+	if *chunk = (*chunk)[1:]; len(*chunk) == 0 {
+		s.chunks.pop()
+	}
+	s.waiting--
+	return j, nil
+}

@@ -1,0 +1,96 @@
+package shaker
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// The range of local ports where it cannot be read: the kernel's own default (inet_sk_local_port_range, net/ipv4/af_inet.c).
+const (
+	defaultLowPort  = 32768
+	defaultHighPort = 60999
+)
+
+// start is New with a valid config.
+func start(config Config) (*Engine, error) {
+	config = config.withDefaults(descriptorLimit())
+	if config.hooks.ports == nil {
+		config.hooks.ports = localPorts
+	}
+	if config.hooks.idle == 0 {
+		config.hooks.idle = idleSockets
+	}
+	low, high := config.hooks.ports()
+	e := &Engine{config: config, limit: max(1, (high-low+1)/2)}
+	portRange := uint32(low) | uint32(high)<<16
+	e.chooseMode(portRange)
+	e.pace.set(config.Rate)
+	for k := range config.Shards {
+		// Parts of the bounds, such that they add up to no more than the whole, but at least one.
+		capacity := config.MaxInFlight*(k+1)/config.Shards - config.MaxInFlight*k/config.Shards
+		s, err := newShard(e, capacity, max(1, e.limit/config.Shards), portRange)
+		if err != nil {
+			for _, s := range e.shards {
+				s.poller.close()
+			}
+			return nil, err
+		}
+		e.shards = append(e.shards, s)
+	}
+	for _, s := range e.shards {
+		e.loops.Go(s.run)
+	}
+	return e, nil
+}
+
+// chooseMode settles what Auto means on this kernel.
+func (e *Engine) chooseMode(portRange uint32) {
+	switch e.config.Mode {
+	case Reuse, Fresh:
+		e.detail = "as configured"
+		return
+	case Auto:
+	}
+	check := e.config.hooks.selfCheck
+	if check == nil {
+		check = func() error {
+			return selfCheck(func(v6 bool) (int, syscall.Errno) { return openSocket(v6, Reuse, portRange) })
+		}
+	}
+	if err := check(); err != nil {
+		e.config.Mode, e.detail = Fresh, fmt.Sprintf("sockets cannot be used again: self-check: %v", err)
+		return
+	}
+	e.config.Mode, e.detail = Reuse, "self-check passed: a socket made two handshakes and neither was noticed"
+}
+
+// descriptorLimit is the soft limit of RLIMIT_NOFILE, getrlimit(2).
+func descriptorLimit() uint64 {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return math.MaxUint64
+	}
+	return limit.Cur
+}
+
+// localPorts reads the range that the kernel picks source ports from: net.ipv4.ip_local_port_range, of both families.
+func localPorts() (low, high int) {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		return defaultLowPort, defaultHighPort
+	}
+	return parsePorts(string(text))
+}
+
+func parsePorts(text string) (low, high int) {
+	if n, err := fmt.Sscan(strings.TrimSpace(text), &low, &high); n != 2 || err != nil ||
+		low < 1 || high > math.MaxUint16 || low > high {
+		return defaultLowPort, defaultHighPort
+	}
+	return low, high
+}

@@ -1,0 +1,98 @@
+package shaker
+
+import (
+	"sync"
+	"time"
+)
+
+// Stats is what an Engine has done since New, and what it is at. Sums over shards are not of one instant.
+type Stats struct {
+	// Mode is Reuse or Fresh, and ModeDetail says in one sentence why.
+	Mode       Mode
+	ModeDetail string
+
+	// Limits in force: loops, probes in flight, starts a second (0: none), and probes in flight to one ip:port.
+	Shards               int
+	MaxInFlight          int
+	Rate                 float64
+	MaxInFlightPerTarget int
+
+	// At this moment: probes waiting to start, probes in flight, and idle sockets kept for reuse.
+	Queued   int
+	InFlight int
+	Pooled   int
+
+	Counters
+}
+
+// Counters only ever grow, but for LongestTurn, which is the greatest so far.
+type Counters struct {
+	// Started counts connect(2) calls that sent a SYN.
+	Started uint64
+	// Done counts results by Outcome.
+	Done [LocalError + 1]uint64
+	// Retransmits counts SYNs that the kernel sent again.
+	Retransmits uint64
+	// SilenceProven, SilenceBroken and SilenceUnproven count Open results by Silence.
+	SilenceProven, SilenceBroken, SilenceUnproven uint64
+	// SocketsOpened counts socket(2) calls that gave a socket: in Reuse mode far fewer than Started.
+	SocketsOpened uint64
+	// StaleEvents counts epoll events for a socket that was replaced, IdleEvents for one without a probe in flight. Both are
+	// expected, and dropped.
+	StaleEvents, IdleEvents uint64
+	// SpuriousErrors counts error events that came without an error; the probe stayed in flight.
+	SpuriousErrors uint64
+	// SelfConnects counts closed ports that answered because the kernel had connected the probe to itself.
+	SelfConnects uint64
+	// PortsExhausted counts connect(2) calls that found no source port free for their address (EADDRNOTAVAIL).
+	PortsExhausted uint64
+	// Turns counts turns of the loops, Wakes those that came after sleeping.
+	Turns, Wakes uint64
+	// LongestTurn is the longest time between two polls of one loop for answers. The kernel sends the held-back ACK of a
+	// handshake after some 200 ms, so it has to stay far below that.
+	LongestTurn time.Duration
+}
+
+func (c *Counters) add(o *Counters) {
+	c.Started += o.Started
+	for i := range c.Done {
+		c.Done[i] += o.Done[i]
+	}
+	c.Retransmits += o.Retransmits
+	c.SilenceProven += o.SilenceProven
+	c.SilenceBroken += o.SilenceBroken
+	c.SilenceUnproven += o.SilenceUnproven
+	c.SocketsOpened += o.SocketsOpened
+	c.StaleEvents += o.StaleEvents
+	c.IdleEvents += o.IdleEvents
+	c.SpuriousErrors += o.SpuriousErrors
+	c.SelfConnects += o.SelfConnects
+	c.PortsExhausted += o.PortsExhausted
+	c.Turns += o.Turns
+	c.Wakes += o.Wakes
+	c.LongestTurn = max(c.LongestTurn, o.LongestTurn)
+}
+
+// published is what a loop last told of itself, once a turn, so that reading it costs the loop nothing.
+type published struct {
+	mu sync.Mutex
+	gauges
+	counters Counters
+}
+
+type gauges struct{ queued, inFlight, pooled int }
+
+func (p *published) set(g gauges, c *Counters) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gauges, p.counters = g, *c
+}
+
+func (p *published) addTo(s *Stats) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.Queued += p.queued
+	s.InFlight += p.inFlight
+	s.Pooled += p.pooled
+	s.add(&p.counters)
+}
