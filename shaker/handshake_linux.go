@@ -58,6 +58,9 @@ func (s *shard) answered(i int32) {
 // the silence follows from how long that took. Again says whether the socket may be used again.
 func (s *shard) open(i int32, r *Result, again bool) {
 	x := &s.table.slots[i]
+	if stall := s.engine.config.hooks.beforeReading; stall != nil {
+		stall()
+	}
 	before := clock()
 	known := readInfo(x.fd, &s.info) == 0
 	if stall := s.engine.config.hooks.stall; stall != nil {

@@ -1,9 +1,24 @@
 package shaker
 
 import (
+	"fmt"
+	"os"
 	"testing"
 
+	"github.com/CarterTsai/tcp-shaker/shaker/internal/testnet"
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain runs everything in a network namespace of its own and looks for goroutines that were left behind.
+func TestMain(m *testing.M) {
+	os.Exit(testnet.Main(func() int {
+		code := m.Run()
+		if code == 0 {
+			if err := goleak.Find(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
+		}
+		return code
+	}))
+}

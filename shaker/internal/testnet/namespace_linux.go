@@ -1,0 +1,115 @@
+package testnet
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// inside marks, in the environment of a test binary, that it runs in the namespace.
+const inside = "TCPSHAKER_TESTNET"
+
+// Main runs the tests of a package in a user and a network namespace of their own, where sysctls, ports and counters are
+// theirs, with the loopback interface up. It does so by starting the test binary again, which needs no privilege where user
+// namespaces are allowed; elsewhere the tests run where they are, and Private skips those that need more. It returns the
+// exit code. Call it from TestMain; run is m.Run or a wrapper of it.
+func Main(run func() int) int {
+	switch {
+	case os.Getenv(inside) != "":
+		if err := loopbackUp(); err != nil {
+			fmt.Fprintln(os.Stderr, "testnet: loopback:", err)
+			return 1
+		}
+		return run()
+	case fuzzing():
+		return run() // its workers speak over descriptors that a second process would not have
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit) && exit.ExitCode() >= 0:
+		return exit.ExitCode()
+	case errors.As(err, &exit):
+		fmt.Fprintln(os.Stderr, "testnet:", err)
+		return 1
+	default:
+		fmt.Fprintln(os.Stderr, "testnet: no namespace of our own:", err)
+		return run()
+	}
+}
+
+func fuzzing() bool {
+	for _, arg := range os.Args[1:] {
+		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if name == "test.fuzz" || name == "test.fuzzworker" {
+			return true
+		}
+	}
+	return false
+}
+
+// Private skips a test that cannot do without a namespace of its own where there is none. With CI set that is a failure.
+func Private(t testing.TB) {
+	t.Helper()
+	switch {
+	case os.Getenv(inside) != "":
+	case os.Getenv("CI") != "":
+		t.Fatal("no network namespace of our own, and CI must not skip")
+	default:
+		t.Skip("user namespaces are not allowed here, so there is no network of our own")
+	}
+}
+
+func loopbackUp() error { return setUp("lo") }
+
+// setUp sets an interface up: SIOCSIFFLAGS of netdevice(7).
+func setUp(name string) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(fd)
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	request.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	return os.NewSyscallError("ioctl SIOCSIFFLAGS", unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request))
+}
+
+// Sysctl sets one of the namespace's own, named as below /proc/sys, until the test ends.
+func Sysctl(t testing.TB, name, value string) {
+	t.Helper()
+	Private(t)
+	path := "/proc/sys/" + name
+	old, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, []byte(value), 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.WriteFile(path, old, 0); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,188 @@
+package testnet
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The networks on whose far side a Peer stands, and the near side's own address in each.
+var (
+	Net4, Own4 = netip.MustParsePrefix("198.18.0.0/15"), netip.MustParseAddr("198.18.0.1")
+	Net6, Own6 = netip.MustParsePrefix("2001:2::/48"), netip.MustParseAddr("2001:2::1")
+)
+
+// Peer is the far side of a tun device: every host of Net4 and Net6, answering as a script says. It sees all that is sent to
+// them, and logs it with its own answers in the order of the wire, so it is the wire tap too, and one that drops nothing.
+type Peer struct {
+	t      testing.TB
+	tun    *os.File
+	script func(*Peer, *Segment)
+	done   chan struct{}
+	timers sync.WaitGroup
+
+	mu   sync.Mutex
+	log  []Segment
+	syns map[flow]int
+}
+
+type flow struct{ from, to netip.AddrPort }
+
+// NewPeer makes the device and starts answering. The script is called for each TCP segment, from one goroutine. There can be
+// one Peer at a time; it ends with the test.
+func NewPeer(t testing.TB, script func(*Peer, *Segment)) *Peer {
+	t.Helper()
+	Private(t)
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatalf("/dev/net/tun: %v", err)
+	}
+	const name = "peer0"
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
+		unix.Close(fd)
+		t.Fatalf("TUNSETIFF: %v", err)
+	}
+	p := &Peer{t: t, tun: os.NewFile(uintptr(fd), "tun"), script: script, done: make(chan struct{}), syns: map[flow]int{}}
+	t.Cleanup(p.close)
+	for _, err := range []error{
+		setUp(name),
+		addAddress(name, netip.PrefixFrom(Own4, Net4.Bits())),
+		addAddress(name, netip.PrefixFrom(Own6, Net6.Bits())),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.await6()
+	go p.read()
+	return p
+}
+
+// await6 waits for the kernel's local route to the IPv6 address, without which it drops what comes for it; it makes that a
+// moment after the address.
+func (p *Peer) await6() {
+	want := fmt.Sprintf("%x 80 ", Own6.AsSlice()) // destination and length of its prefix
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range 10_000 {
+		routes, err := os.ReadFile("/proc/net/ipv6_route")
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if strings.HasPrefix(string(routes), want) || strings.Contains(string(routes), "\n"+want) {
+			return
+		}
+		<-tick.C
+	}
+	p.t.Fatalf("no local route to %s", Own6)
+}
+
+func (p *Peer) close() {
+	p.timers.Wait()
+	p.tun.Close()
+	<-p.done
+}
+
+func (p *Peer) read() {
+	defer close(p.done)
+	buffer := make([]byte, 65536)
+	for {
+		n, err := p.tun.Read(buffer)
+		if err != nil {
+			return
+		}
+		s, ok := parseSegment(append([]byte(nil), buffer[:n]...))
+		if !ok {
+			continue
+		}
+		p.mu.Lock()
+		p.log = append(p.log, *s)
+		if s.Flags&(SYN|ACK) == SYN {
+			p.syns[flow{s.From, s.To}]++
+		}
+		p.mu.Unlock()
+		p.script(p, s)
+	}
+}
+
+// SYNs returns how often the SYN of a segment's flow has come.
+func (p *Peer) SYNs(s *Segment) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.syns[flow{s.From, s.To}]
+}
+
+// Log returns all segments of both directions so far.
+func (p *Peer) Log() []Segment {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]Segment(nil), p.log...)
+}
+
+// Flow returns the kinds of the segments between two ends so far, in order.
+func (p *Peer) Flow(from, to netip.AddrPort) []string {
+	var kinds []string
+	for _, s := range p.Log() {
+		if s.From == from && s.To == to || s.From == to && s.To == from {
+			kinds = append(kinds, s.Kind())
+		}
+	}
+	return kinds
+}
+
+// After calls f after a delay. The Peer waits for it before it ends.
+func (p *Peer) After(delay time.Duration, f func()) {
+	p.timers.Add(1)
+	time.AfterFunc(delay, func() {
+		defer p.timers.Done()
+		f()
+	})
+}
+
+// Send puts a segment on the wire.
+func (p *Peer) Send(s Segment) {
+	p.mu.Lock()
+	p.log = append(p.log, s)
+	p.mu.Unlock()
+	p.write(s.packet())
+}
+
+func (p *Peer) write(packet []byte) {
+	if _, err := p.tun.Write(packet); err != nil && !errors.Is(err, os.ErrClosed) {
+		p.t.Errorf("tun: %v", err)
+	}
+}
+
+// SYNACK returns the answer of an open port to a SYN: MSS, and timestamps if the SYN has them and asked for.
+func (s *Segment) SYNACK(timestamps bool) Segment {
+	answer := Segment{From: s.To, To: s.From, Flags: SYN | ACK, Seq: 77_000, Ack: s.Seq + 1, Window: 64_000, Options: []byte{2, 4, 5, 0xb4}}
+	if value, ok := s.Timestamp(); ok && timestamps {
+		answer.Options = append(answer.Options, 8, 10)
+		answer.Options = binary.BigEndian.AppendUint32(answer.Options, 1)
+		answer.Options = binary.BigEndian.AppendUint32(answer.Options, value)
+	}
+	return answer
+}
+
+// RST returns the answer of a closed port to a SYN.
+func (s *Segment) RST() Segment {
+	return Segment{From: s.To, To: s.From, Flags: RST | ACK, Ack: s.Seq + 1}
+}
+
+// ICMP answers a segment with an ICMP or ICMPv6 error from a host.
+func (p *Peer) ICMP(about *Segment, from netip.Addr, kind, code byte) {
+	p.write(icmpPacket(from, about.From.Addr(), kind, code, about.raw))
+}

@@ -1,0 +1,309 @@
+package shaker
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/CarterTsai/tcp-shaker/shaker/internal/testnet"
+	"golang.org/x/sys/unix"
+)
+
+// target returns the k-th host behind the tun device.
+func (f family) target(k int) netip.AddrPort {
+	if f.v6 {
+		return netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf("2001:2::%x", 0x100+k)), 443)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, 1, byte(k)}), 443)
+}
+
+func (f family) own() netip.Addr {
+	if f.v6 {
+		return testnet.Own6
+	}
+	return testnet.Own4
+}
+
+// router is a host of the network that nobody probes.
+func (f family) router() netip.Addr {
+	if f.v6 {
+		return netip.MustParseAddr("2001:2::ffff")
+	}
+	return netip.AddrFrom4([4]byte{198, 18, 255, 254})
+}
+
+// onlySYN makes a script for the SYNs alone.
+func onlySYN(answer func(p *testnet.Peer, syn *testnet.Segment)) func(*testnet.Peer, *testnet.Segment) {
+	return func(p *testnet.Peer, s *testnet.Segment) {
+		if s.Flags&(testnet.SYN|testnet.ACK) == testnet.SYN {
+			answer(p, s)
+		}
+	}
+}
+
+// TestOnTheWire: an open port sees SYN, SYN-ACK, RST, and never an ACK; a closed one SYN and RST; a silent one a SYN.
+func TestOnTheWire(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		open, closed, mute := f.target(1), f.target(2), f.target(3)
+		peer := testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
+			switch syn.To {
+			case open:
+				p.Send(syn.SYNACK(true))
+			case closed:
+				p.Send(syn.RST())
+			}
+		}))
+		e := newEngine(t, Config{Mode: mode, Shards: 1})
+		for range 5 {
+			for _, c := range []struct {
+				to      netip.AddrPort
+				timeout time.Duration
+				outcome Outcome
+				wire    []string
+			}{
+				{open, patience, Open, []string{"SYN", "SYN-ACK", "RST"}},
+				{closed, patience, Refused, []string{"SYN", "RST"}},
+				{mute, 20 * time.Millisecond, TimedOut, []string{"SYN"}},
+			} {
+				r, err := e.Check(patient(t), c.to, c.timeout)
+				if err != nil || r.Outcome != c.outcome || c.outcome == Open && r.Silence != Proven && !stopped(e) {
+					t.Fatalf("%s, silence %s, %v", r.String(), r.Silence, err)
+				}
+				eventually(t, fmt.Sprintf("%v on the wire, not %v", c.wire, peer.Flow(r.Source, c.to)), func() bool {
+					return slices.Equal(peer.Flow(r.Source, c.to), c.wire)
+				})
+			}
+		}
+	})
+}
+
+// TestICMPOnTheWire: every type and code that ends a handshake, from a router, gives its cause, its sender and its numbers, and
+// the next probes of the shard, to a black hole and to an open port, are right.
+func TestICMPOnTheWire(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		open, mute, to := f.target(1), f.target(2), f.target(3)
+		var kind, code byte
+		testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
+			switch syn.To {
+			case open:
+				p.Send(syn.SYNACK(true))
+			case to:
+				p.ICMP(syn, f.router(), kind, code)
+			}
+		}))
+		e := newEngine(t, Config{Mode: mode, Shards: 1})
+		messages := [][2]byte{{11, 0}, {12, 0}}
+		for code := range byte(16) {
+			if code != 4 { // fragmentation needed is no end
+				messages = append(messages, [2]byte{3, code})
+			}
+		}
+		if f.v6 {
+			messages = [][2]byte{{1, 0}, {1, 1}, {1, 2}, {1, 3}, {1, 4}, {1, 5}, {1, 6}, {3, 0}, {4, 0}}
+		}
+		for _, m := range messages {
+			kind, code = m[0], m[1]
+			r, err := e.Check(patient(t), to, patience)
+			want := ICMP{kind, code, f.router()}
+			if err != nil || r.Outcome != Unreachable || r.ICMP != want || r.Cause != want.cause() || r.Errno == 0 {
+				t.Errorf("%d/%d: %s, icmp %s, %v", kind, code, r.String(), r.ICMP, err)
+			}
+			check(t, e, patient(t), mute, 5*time.Millisecond, TimedOut)
+			check(t, e, patient(t), open, patience, Open)
+		}
+	})
+}
+
+// TestRoutesThatLeadNowhere: nothing is sent, so it is our own trouble.
+func TestRoutesThatLeadNowhere(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		testnet.NewPeer(t, func(*testnet.Peer, *testnet.Segment) {})
+		e := newEngine(t, Config{Mode: mode, Shards: 1})
+		away := netip.MustParseAddrPort("192.0.2.1:80")
+		if f.v6 {
+			away = netip.MustParseAddrPort("[2001:db8::1]:80")
+		}
+		r, err := e.Check(patient(t), away, patience)
+		if err != nil || r.Outcome != LocalError || r.Cause != NoRoute || r.Errno != unix.ENETUNREACH || r.Sent() {
+			t.Errorf("no route: %s, %v", r.String(), err)
+		}
+		for k, c := range []struct {
+			kind  testnet.RouteKind
+			errno unix.Errno
+		}{
+			{testnet.Blackhole, unix.EINVAL},
+			{testnet.Unreachable, unix.EHOSTUNREACH},
+			{testnet.Prohibit, unix.EACCES},
+		} {
+			to := f.target(100 + k)
+			testnet.Route(t, c.kind, netip.PrefixFrom(to.Addr(), to.Addr().BitLen()))
+			r, err := e.Check(patient(t), to, patience)
+			if err != nil || r.Outcome != LocalError || r.Cause != NoRoute || r.Errno != c.errno || r.Sent() {
+				t.Errorf("route of kind %d: %s, %v", c.kind, r.String(), err)
+			}
+		}
+	})
+}
+
+// TestRoundTripsAndRetransmits agree with what the peer did: a delayed answer, and one to the second SYN, with TCP timestamps
+// and without. After a retransmit the kernel cannot tell the round trip without timestamps (Karn's rule).
+func TestRoundTripsAndRetransmits(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		const delay = 60 * time.Millisecond
+		slow, lossy := f.target(1), f.target(2)
+		for _, timestamps := range []bool{true, false} {
+			t.Run(fmt.Sprintf("timestamps=%t", timestamps), func(t *testing.T) {
+				testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
+					switch {
+					case syn.To == slow, p.SYNs(syn) == 2:
+						answer := syn.SYNACK(timestamps)
+						p.After(delay, func() { p.Send(answer) })
+					}
+				}))
+				e := newEngine(t, Config{Mode: mode, Shards: 1})
+				r, err := e.Check(patient(t), slow, patience)
+				if err != nil || r.Outcome != Open || r.Retransmits != 0 || r.RTT < delay || r.RTT > r.Elapsed {
+					t.Errorf("slow: %s, RTT %s of %s, %d retransmits, %v", r.String(), r.RTT, r.Elapsed, r.Retransmits, err)
+				}
+				if (r.Options&Timestamps != 0) != timestamps || r.Options&WindowScaling != 0 {
+					t.Errorf("options %s", r.Options)
+				}
+				r, err = e.Check(patient(t), lossy, patience)
+				if err != nil || r.Outcome != Open || r.Retransmits != 1 || r.Silence == Broken || r.Elapsed < time.Second {
+					t.Errorf("lossy: %s, %d retransmits, silence %s, %v", r.String(), r.Retransmits, r.Silence, err)
+				}
+				if known := r.RTT >= delay-2*time.Millisecond && r.RTT < time.Second; known != timestamps || !known && r.RTT != 0 {
+					t.Errorf("lossy: RTT %s with timestamps %t", r.RTT, timestamps)
+				}
+			})
+		}
+	})
+}
+
+// TestOptionsAreThoseOfThisHandshake: a socket that was used with a peer of many options says nothing of them of one that has
+// none.
+func TestOptionsAreThoseOfThisHandshake(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			rich, poor := f.target(1), f.target(2)
+			testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
+				answer := syn.SYNACK(syn.To == rich)
+				if syn.To == rich {
+					answer.Options = append(answer.Options, 4, 2, 3, 3, 7) // SACK permitted, window scale
+				} else {
+					answer.Options, answer.Window = nil, 0
+				}
+				p.Send(answer)
+			}))
+			e := newEngine(t, Config{Mode: Reuse, Shards: 1, MaxInFlight: 1})
+			for range 3 {
+				r, err := e.Check(patient(t), rich, patience)
+				if err != nil || r.Outcome != Open || r.Options != Timestamps|SACK|WindowScaling {
+					t.Errorf("rich: %s, options %s, %v", r.String(), r.Options, err)
+				}
+				r, err = e.Check(patient(t), poor, patience)
+				if err != nil || r.Outcome != Open || r.Options != 0 {
+					t.Errorf("poor: %s, options %s, %v", r.String(), r.Options, err)
+				}
+			}
+			if opened := e.Stats().SocketsOpened; opened != 1 {
+				t.Errorf("%d sockets: this test is about one", opened)
+			}
+		})
+	}
+}
+
+// TestDuplicateSYNACKBreaksTheSilence: the kernel answers it with an ACK at once, and the counters tell.
+func TestDuplicateSYNACKBreaksTheSilence(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		to := f.target(1)
+		answered := make(chan struct{}, 1)
+		peer := testnet.NewPeer(t, func(p *testnet.Peer, s *testnet.Segment) {
+			switch {
+			case s.Flags&(testnet.SYN|testnet.ACK) == testnet.SYN:
+				p.Send(s.SYNACK(true))
+				p.Send(s.SYNACK(true))
+			case s.Kind() == "ACK":
+				select {
+				case answered <- struct{}{}:
+				default:
+				}
+			}
+		})
+		// The loop is stopped before it reads the counters, until both have come.
+		e := newEngine(t, Config{Mode: mode, Shards: 1, hooks: hooks{beforeReading: func() { <-answered }}})
+		r, err := e.Check(patient(t), to, patience)
+		if err != nil || r.Outcome != Open || r.Silence != Broken {
+			t.Errorf("%s, silence %s, %v", r.String(), r.Silence, err)
+		}
+		if wire := peer.Flow(r.Source, to); !slices.Contains(wire, "ACK") {
+			t.Errorf("no ACK in %v: there was no fault to see", wire)
+		}
+	})
+}
+
+// TestRSTAfterSYNACKIsOpen: the port answered, whatever it said next.
+func TestRSTAfterSYNACKIsOpen(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		to := f.target(1)
+		testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
+			answer := syn.SYNACK(true)
+			p.Send(answer)
+			p.Send(testnet.Segment{From: syn.To, To: syn.From, Flags: testnet.RST, Seq: answer.Seq + 1})
+		}))
+		e := newEngine(t, Config{Mode: mode, Shards: 1})
+		for range 20 {
+			check(t, e, patient(t), to, patience, Open)
+		}
+	})
+}
+
+// TestLateAnswersAnswerNobody: a SYN-ACK that comes after its probe's timeout, when the shard is at other probes, is nobody's
+// answer.
+func TestLateAnswersAnswerNobody(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		const timeout = 20 * time.Millisecond
+		late, mute, open := f.target(1), f.target(2), f.target(3)
+		testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
+			answer := syn.SYNACK(true)
+			switch syn.To {
+			case late:
+				p.After(timeout+10*time.Millisecond, func() { p.Send(answer) })
+			case open:
+				p.Send(answer)
+			}
+		}))
+		e := newEngine(t, Config{Mode: mode, Shards: 1})
+		for range 10 {
+			check(t, e, patient(t), late, timeout, TimedOut)
+			check(t, e, patient(t), mute, timeout, TimedOut)
+			check(t, e, patient(t), open, patience, Open)
+		}
+	})
+}
+
+// TestSelfConnectIsRefused: with few ports to choose from, the kernel picks the target's own as source every so often, and
+// connects the probe to itself. Nobody listens there.
+func TestSelfConnectIsRefused(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		testnet.Sysctl(t, "net/ipv4/ip_local_port_range", "50000 50019")
+		const probes = 4000
+		e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 4})
+		batch, err := e.Submit(patient(t), probesOf(probes, func(i int) Probe {
+			return Probe{Addr: netip.AddrPortFrom(f.loopback(0), uint16(50000+i%20)), Timeout: patience}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range collect(t, batch, probes) {
+			if r.Outcome != Refused {
+				t.Fatal(r.String())
+			}
+		}
+		if e.Stats().SelfConnects == 0 {
+			t.Error("the kernel never did it: this proves nothing")
+		}
+	})
+}
