@@ -350,6 +350,44 @@ func TestCloseAnswersEverything(t *testing.T) {
 	})
 }
 
+// TestAddWhileClosing: what Add accepts in the moment of Close is answered all the same.
+func TestAddWhileClosing(t *testing.T) {
+	mute := silent(t, families[0].loopback(0))
+	refused := 0
+	for range 200 {
+		e := newEngine(t, Config{Mode: Reuse, Shards: 2})
+		b := e.Open(patient(t))
+		begun := make(chan struct{})
+		var accepted, answered int
+		var adder sync.WaitGroup
+		adder.Go(func() {
+			for begun := sync.OnceFunc(func() { close(begun) }); ; begun() {
+				if err := b.Add(probesOf(40, func(int) Probe { return Probe{Addr: mute, Timeout: time.Hour} })); err != nil {
+					break
+				}
+				accepted += 40
+			}
+			b.Finish()
+		})
+		<-begun
+		e.Close()
+		adder.Wait()
+		for r := range b.All() {
+			if r.Outcome != Canceled || !errors.Is(r.Err, ErrClosed) {
+				t.Fatal(r.String())
+			}
+			answered++
+		}
+		if answered != accepted {
+			t.Fatalf("%d answers to %d probes", answered, accepted)
+		}
+		refused += accepted - int(e.Stats().Done[Canceled])
+	}
+	if refused == 0 {
+		t.Error("no shard was ever found closed: this proves nothing")
+	}
+}
+
 // TestOneAnswer lets callers add, finish, cancel, read slowly and go away at random while the engine works and closes, and
 // counts: each accepted probe has exactly one answer, and it is a right one.
 func TestOneAnswer(t *testing.T) {
@@ -386,6 +424,7 @@ func oneCaller(t *testing.T, e *Engine, rng *rand.Rand, addrs []netip.AddrPort, 
 	defer cancel()
 	b := e.Open(ctx)
 	answered := map[uint64]bool{}
+	timeouts := map[uint64]time.Duration{}
 	next := uint64(0)
 	canceled := false
 	read := func() bool {
@@ -399,6 +438,9 @@ func oneCaller(t *testing.T, e *Engine, rng *rand.Rand, addrs []netip.AddrPort, 
 			if want := right[r.Addr]; r.Outcome != want && !(r.Outcome == Canceled && canceled) {
 				t.Errorf("%s, want %s", r.String(), want)
 			}
+			if r.Outcome == TimedOut && r.Elapsed < timeouts[r.ID] {
+				t.Errorf("a timeout of %s was cut short after %s", timeouts[r.ID], r.Elapsed)
+			}
 		}
 		return more
 	}
@@ -409,6 +451,7 @@ func oneCaller(t *testing.T, e *Engine, rng *rand.Rand, addrs []netip.AddrPort, 
 			if right[probes[i].Addr] != TimedOut {
 				probes[i].Timeout = patience
 			}
+			timeouts[next] = probes[i].Timeout
 			next++
 		}
 		if err := b.Add(probes); err != nil {
