@@ -1,0 +1,143 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+)
+
+// ask makes one lookup with f as the resolver.
+func ask(ctx context.Context, t *testing.T, family Family, f resolverFunc) Answer {
+	t.Helper()
+	r := NewGroup(Config{Resolver: f}).Request(ctx)
+	r.Lookup("a.example", family, 1)
+	return <-r.Answers()
+}
+
+func TestAddresses(t *testing.T) {
+	many := make([]netip.Addr, 0, 100)
+	for i := range byte(100) {
+		many = append(many, netip.AddrFrom4([4]byte{192, 0, 2, i}))
+	}
+	tests := []struct {
+		name   string
+		family Family
+		in     []netip.Addr
+		want   []netip.Addr
+	}{
+		{"order", Any, addrs("2001:db8::2", "192.0.2.1", "2001:db8::1"), addrs("2001:db8::2", "192.0.2.1", "2001:db8::1")},
+		{"mapped", Any, addrs("::ffff:192.0.2.1", "192.0.2.1"), addrs("192.0.2.1")},
+		{"mapped is IPv4", IPv4, addrs("::ffff:192.0.2.1"), addrs("192.0.2.1")},
+		{"mapped is not IPv6", IPv6, addrs("::ffff:192.0.2.1", "2001:db8::1"), addrs("2001:db8::1")},
+		{"duplicates", Any, addrs("192.0.2.1", "192.0.2.2", "192.0.2.1"), addrs("192.0.2.1", "192.0.2.2")},
+		{"zone", Any, addrs("fe80::1%eth0", "fe80::1%eth1"), addrs("fe80::1")},
+		{"family", IPv4, addrs("2001:db8::1", "192.0.2.1"), addrs("192.0.2.1")},
+		{"no address at all", Any, []netip.Addr{{}}, nil},
+		{"none", Any, nil, nil},
+		{"none of the family", IPv6, addrs("192.0.2.1"), nil},
+		{"sixteen", Any, many, many[:MaxAddrs]},
+		{"sixteen of the family", IPv4, append(addrs("::1", "::2", "::3"), many...), many[:MaxAddrs]},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := ask(t.Context(), t, tt.family, func(context.Context, string, string) ([]netip.Addr, error) {
+				return tt.in, nil
+			})
+			if !slices.Equal(got.Addrs, tt.want) {
+				t.Errorf("%v, want %v", got.Addrs, tt.want)
+			}
+			if errors.Is(got.Err, ErrNotFound) != (tt.want == nil) {
+				t.Errorf("error %v beside %v", got.Err, got.Addrs)
+			}
+		})
+	}
+}
+
+func TestErrors(t *testing.T) {
+	tests := []struct {
+		name string
+		err  error
+		want error
+	}{
+		{"no such host", &net.DNSError{Err: "no such host", Name: "a.example", IsNotFound: true}, ErrNotFound},
+		{"wrapped", fmt.Errorf("cache: %w", &net.DNSError{IsNotFound: true}), ErrNotFound},
+		{"other family", &net.AddrError{Err: "no suitable address found", Addr: "a.example."}, ErrNotFound},
+		{"server trouble", &net.DNSError{Err: "server misbehaving", IsTemporary: true}, ErrLookupFailed},
+		{"something else", errors.New("?"), ErrLookupFailed},
+		{
+			// What net.Resolver returns when its own patience ends: the request's has not.
+			"slow server",
+			&net.DNSError{Err: "i/o timeout", IsTimeout: true, UnwrapErr: context.DeadlineExceeded},
+			ErrLookupFailed,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := ask(t.Context(), t, Any, func(context.Context, string, string) ([]netip.Addr, error) {
+				return one, tt.err
+			})
+			if got.Addrs != nil {
+				t.Errorf("addresses %v beside %v", got.Addrs, got.Err)
+			}
+			for _, class := range []error{ErrNotFound, ErrLookupFailed, context.DeadlineExceeded, context.Canceled} {
+				if errors.Is(got.Err, class) != (class == tt.want) {
+					t.Errorf("%v is %v: %t", got.Err, class, class != tt.want)
+				}
+			}
+		})
+	}
+}
+
+// TestErrorOfTheContext asks the group itself: a Request may drop an answer that comes after its end.
+func TestErrorOfTheContext(t *testing.T) {
+	draining := errors.New("draining")
+	for _, tt := range []struct {
+		cause error
+		want  []error
+	}{
+		{nil, []error{context.Canceled}},
+		{draining, []error{context.Canceled, draining}},
+	} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		canceled := func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
+			cancel(tt.cause)
+			return nil, &net.DNSError{Err: "operation was canceled", UnwrapErr: ctx.Err()}
+		}
+		group := NewGroup(Config{Lookups: 1, Resolver: resolverFunc(canceled)})
+		_, running := group.lookup(ctx, "a", Any)
+		group.places <- struct{}{} // full, so that the next one stands in the line
+		_, waiting := group.lookup(ctx, "a", Any)
+		for _, err := range []error{running, waiting} {
+			for _, want := range tt.want {
+				if !errors.Is(err, want) {
+					t.Errorf("%v is not %v", err, want)
+				}
+			}
+			if errors.Is(err, ErrLookupFailed) || errors.Is(err, ErrNotFound) {
+				t.Errorf("%v is a failure of the lookup", err)
+			}
+		}
+	}
+}
+
+// TestPanic: a resolver that panics costs its own lookup, and gives its place back.
+func TestPanic(t *testing.T) {
+	r := NewGroup(Config{Lookups: 1, Resolver: resolverFunc(func(_ context.Context, _, host string) ([]netip.Addr, error) {
+		if host == "bad." {
+			panic("oops")
+		}
+		return one, nil
+	})}).Request(t.Context())
+	r.Lookup("bad", Any, 1)
+	if got := <-r.Answers(); !errors.Is(got.Err, ErrLookupFailed) || got.Addrs != nil {
+		t.Errorf("after a panic: %+v", got)
+	}
+	r.Lookup("good", Any, 2)
+	if got := <-r.Answers(); got.Err != nil {
+		t.Errorf("the lookup after it: %+v", got)
+	}
+}
