@@ -1,0 +1,168 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"math"
+	"net/netip"
+
+	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
+	"github.com/CarterTsai/tcp-shaker/server/resolve"
+	"github.com/CarterTsai/tcp-shaker/server/target"
+)
+
+// decode checks a message as a whole, before anything of it is worked on.
+func (s *Server) decode(targets []string, o *tcpshakerv1.CheckOptions) (*options, error) {
+	decoded, wrong := decodeOptions(o, s.limits.MaxTimeout)
+	if len(targets) == 0 {
+		wrong = append(wrong, violation{"targets", "at least one is needed"})
+	}
+	if len(wrong) > 0 {
+		return nil, errInvalid(wrong)
+	}
+	if len(targets) > s.limits.TargetsPerMessage {
+		return nil, errTooManyTargets(s.limits.TargetsPerMessage)
+	}
+	return decoded, nil
+}
+
+// admit decodes a message and takes on its targets. An error is the status that the RPC ends with.
+func (s *session) admit(targets []string, o *tcpshakerv1.CheckOptions) error {
+	decoded, err := s.server.decode(targets, o)
+	if err != nil {
+		return err
+	}
+	for _, text := range targets {
+		if targetBound(math.MaxUint64, text, decoded) > maxAnswer {
+			return errTargetTooLong()
+		}
+	}
+	s.take(targets, decoded)
+	return s.err
+}
+
+// take takes on the targets of a message, whatever they are.
+func (s *session) take(targets []string, o *options) {
+	for i, text := range targets {
+		if s.err != nil {
+			return
+		}
+		t := s.tasks.take(len(targets) - i)
+		t.index, t.text, t.options = s.next, text, o
+		s.next++
+		s.undecided++
+		s.begin(t)
+	}
+	s.submit()
+}
+
+// begin brings a target on its way: a literal to start, a name to the lookups, anything else to its answer.
+func (s *session) begin(t *task) {
+	parsed, err := target.Parse(t.text)
+	switch {
+	case err != nil:
+		s.answer(t, finding{reason: tcpshakerv1.Reason_REASON_INVALID_TARGET, detail: err.Error()})
+	case parsed.Name == "" && !hasFamily(parsed.Addr.Addr(), t.options.family):
+		s.answer(t, finding{reason: tcpshakerv1.Reason_REASON_INVALID_TARGET, detail: detailFamily})
+	case parsed.Name == "":
+		addr := [1]netip.Addr{parsed.Addr.Addr()}
+		s.start(t, addr[:], parsed.Port)
+	case s.ended:
+		s.answer(t, finding{reason: cutOff, detail: detailCutName})
+	default:
+		t.port = parsed.Port
+		if s.names == nil {
+			s.names = s.server.names.Request(s.work)
+		}
+		s.names.Lookup(parsed.Name, familyOf(t.options.family), t.place)
+	}
+}
+
+// named takes the answer of a lookup to all who asked for the name.
+func (s *session) named(a resolve.Answer) {
+	f := s.lookupFinding(&a)
+	for _, place := range a.Waiters {
+		t := s.tasks.tasks[place]
+		if a.Err != nil {
+			s.answer(t, f)
+			continue
+		}
+		s.start(t, a.Addrs, t.port)
+	}
+}
+
+// lookupFinding reads the error of a lookup. What the resolver said goes to the log alone: it may name the DNS servers.
+func (s *session) lookupFinding(a *resolve.Answer) finding {
+	switch {
+	case a.Err == nil:
+		return finding{}
+	case errors.Is(a.Err, resolve.ErrNotFound):
+		return finding{reason: tcpshakerv1.Reason_REASON_NAME_NOT_FOUND, detail: detailNotFound}
+	case s.work.Err() != nil:
+		return finding{reason: cutOff, detail: detailCutName}
+	default:
+		s.server.log.LogAttrs(s.ctx, slog.LevelDebug, "name lookup failed",
+			slog.String("request_id", requestID(s.ctx)), slog.String("name", a.Name), slog.Any("error", a.Err))
+		return finding{reason: tcpshakerv1.Reason_REASON_NAME_LOOKUP_FAILED, detail: detailLookup}
+	}
+}
+
+// start begins the handshakes of a target whose addresses are known: every one of them is judged, whichever are to be
+// probed, and one that is denied denies the target before any packet.
+func (s *session) start(t *task, addrs []netip.Addr, port uint16) {
+	for _, addr := range addrs {
+		if err := s.server.policy.Allow(netip.AddrPortFrom(addr, port)); err != nil {
+			s.answer(t, finding{reason: tcpshakerv1.Reason_REASON_POLICY_DENIED, detail: err.Error()})
+			return
+		}
+	}
+	if s.ended {
+		s.answer(t, finding{reason: cutOff, detail: detailCut})
+		return
+	}
+	if t.options.addresses == tcpshakerv1.AddressPolicy_ADDRESS_POLICY_FIRST {
+		addrs = addrs[:1]
+	}
+	t.setAddresses(addrs, port)
+	s.startRound(t)
+}
+
+// answer writes the result of a target, and frees it where nothing of it is under way.
+func (s *session) answer(t *task, f finding) {
+	s.out.slot(t.index).fill(t, f)
+	t.decided = true
+	s.undecided--
+	s.fail(s.out.written())
+	s.release(t)
+}
+
+// release frees a target that is decided and has nothing under way.
+func (s *session) release(t *task) {
+	if t.decided && t.inFlight == 0 {
+		s.tasks.put(t)
+	}
+}
+
+// hasFamily reports whether a literal address, which is never IPv4-mapped, is of the family asked for.
+func hasFamily(addr netip.Addr, family tcpshakerv1.IpFamily) bool {
+	switch family {
+	case tcpshakerv1.IpFamily_IP_FAMILY_IPV4:
+		return addr.Is4()
+	case tcpshakerv1.IpFamily_IP_FAMILY_IPV6:
+		return addr.Is6()
+	default:
+		return true
+	}
+}
+
+// familyOf is the family in the words of the resolver.
+func familyOf(family tcpshakerv1.IpFamily) resolve.Family {
+	switch family {
+	case tcpshakerv1.IpFamily_IP_FAMILY_IPV4:
+		return resolve.IPv4
+	case tcpshakerv1.IpFamily_IP_FAMILY_IPV6:
+		return resolve.IPv6
+	default:
+		return resolve.Any
+	}
+}

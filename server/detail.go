@@ -1,0 +1,137 @@
+package server
+
+import (
+	"fmt"
+	"strconv"
+	"syscall"
+	"unicode/utf8"
+
+	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
+	"github.com/CarterTsai/tcp-shaker/shaker"
+)
+
+// maxDetail is the greatest length of CheckResult.detail in bytes.
+const maxDetail = 160
+
+// Details of targets that have no handshake to speak of.
+const (
+	detailFamily   = "the address is not of the family that ip_family asks for"
+	detailNotFound = "the name does not exist, or has no address of the family asked for"
+	detailLookup   = "the name could not be looked up: no answer from the resolver, or one that says it failed"
+	detailCut      = "the deadline of the RPC passed before a SYN was sent"
+	detailCutName  = "the deadline of the RPC passed before the name was looked up"
+	detailShutdown = "the service is shutting down"
+)
+
+// detailOf tells a person what decided about an address, with what they would look for next: who said so, with which
+// message, after how long, or what this machine ran out of. Empty where the address is REACHABLE.
+func detailOf(a *address, o *options) string {
+	r := &a.best
+	switch a.reason {
+	case tcpshakerv1.Reason_REASON_SYN_ACK:
+		return ""
+	case tcpshakerv1.Reason_REASON_REFUSED:
+		return "connection refused (RST): nothing listens on the port"
+	case tcpshakerv1.Reason_REASON_TIMED_OUT:
+		return silenceDetail(a, o)
+	case tcpshakerv1.Reason_REASON_HOST_UNREACHABLE:
+		return "host unreachable" + icmpDetail(r)
+	case tcpshakerv1.Reason_REASON_NET_UNREACHABLE:
+		return "network unreachable" + icmpDetail(r)
+	case tcpshakerv1.Reason_REASON_PORT_UNREACHABLE:
+		return "port unreachable" + icmpDetail(r)
+	case tcpshakerv1.Reason_REASON_PROHIBITED:
+		return "prohibited by a firewall" + icmpDetail(r)
+	case tcpshakerv1.Reason_REASON_NO_ROUTE:
+		return "this machine has no route to the address" + errnoDetail(r)
+	case tcpshakerv1.Reason_REASON_LOCAL_RESOURCES:
+		return resourceDetail(r)
+	case tcpshakerv1.Reason_REASON_LOCAL_FILTERED:
+		return "this machine's own firewall rejected the packet" + icmpDetail(r)
+	default:
+		return cutDetail(a, o)
+	}
+}
+
+// silenceDetail counts SYNs of the deciding handshake, and handshakes where there was more than one.
+func silenceDetail(a *address, o *options) string {
+	detail := fmt.Sprintf("no answer to %s within %v", counted(uint64(a.best.Retransmits)+1, "SYN"), o.timeout)
+	if a.ended > 1 {
+		detail += fmt.Sprintf(", nor in %s more", counted(uint64(a.ended)-1, "handshake"))
+	}
+	return detail
+}
+
+// icmpDetail says who sent which message; where the kernel did not keep it, the errno is the trace that is left.
+func icmpDetail(r *shaker.Result) string {
+	from := r.ICMP.From
+	if !from.IsValid() {
+		return errnoDetail(r)
+	}
+	who := "router " + from.String()
+	if from.Unmap() == r.Addr.Addr().Unmap() {
+		who = "the target"
+	}
+	protocol := "ICMP"
+	if from.Is6() && !from.Is4In6() {
+		protocol = "ICMPv6"
+	}
+	return fmt.Sprintf(", says %s (%s %d/%d)", who, protocol, r.ICMP.Type, r.ICMP.Code)
+}
+
+func errnoDetail(r *shaker.Result) string {
+	if r.Errno == 0 {
+		return ""
+	}
+	return " (" + errnoName(r.Errno) + ")"
+}
+
+// resourceDetail says what this machine ran out of, as far as the errno tells: connect(2), socket(2).
+func resourceDetail(r *shaker.Result) string {
+	what := "this machine could not start the handshake"
+	switch r.Errno {
+	case syscall.EADDRNOTAVAIL, syscall.EADDRINUSE:
+		what = "no free source port for this address"
+	case syscall.EMFILE, syscall.ENFILE:
+		what = "no free file descriptor"
+	case syscall.ENOBUFS, syscall.ENOMEM:
+		what = "no memory for a socket"
+	}
+	return what + errnoDetail(r)
+}
+
+// cutDetail says how far the handshakes of an address had come when its RPC, or the service, ended.
+func cutDetail(a *address, o *options) string {
+	if a.reason == tcpshakerv1.Reason_REASON_SHUTTING_DOWN {
+		return detailShutdown
+	}
+	switch {
+	case a.sent == 0:
+		return detailCut
+	case o.attempts == 1:
+		return fmt.Sprintf("the deadline of the RPC passed before an answer, and before the timeout of %v", o.timeout)
+	default:
+		return fmt.Sprintf("the deadline of the RPC passed after %d of %d handshakes, without an answer that decides",
+			a.whole, o.attempts)
+	}
+}
+
+func counted(n uint64, what string) string {
+	s := strconv.FormatUint(n, 10) + " " + what
+	if n != 1 {
+		s += "s"
+	}
+	return s
+}
+
+// clip cuts s to maxDetail bytes of valid UTF-8. The sentences above are shorter; those of other packages should be.
+func clip(s string) string {
+	if len(s) <= maxDetail {
+		return s
+	}
+	end := maxDetail
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
+}

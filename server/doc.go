@@ -1,0 +1,47 @@
+// Package server is the front desk: ShakerService of tcpshaker.v1, for any *grpc.Server (Server.Register) or as a whole
+// service with health, reflection, limits and an orderly end (Server.Run). It knows requests, names, addresses and verdicts;
+// what a handshake is, package shaker knows.
+//
+// # The way of a target
+//
+//	message ─▶ options, target.Parse ─▶ resolve ─▶ policy ─▶ []shaker.Probe ─▶ Batch
+//	                    │                  │          │                          │
+//	                    └── INVALID ───────┴─ NAME ───┴─ DENIED ──▶ CheckResult ◀─ verdict ◀─ []shaker.Result
+//
+// What one target suffers becomes its CheckResult; what a request as a whole suffers becomes a status, made in errors.go and
+// nowhere else.
+//
+// # Who owns what
+//
+// Each Check and StreamCheck is a session: one loop, in the goroutine of its handler, that owns all its state. A message's
+// targets take places in the session's slab (task); a probe's ID is a place, an address and an attempt, so a result finds
+// its target without a map. A literal target costs no goroutine, channel, timer or allocation of its own. Beside the loop
+// there are only a stream's reader, which calls Recv when the loop allows it, and the workers of package resolve.
+//
+// Check and StreamCheck differ in their sink: ordered keeps a slot per target, page fills a message and sends it.
+//
+// # Invariants
+//
+//  1. One answer: an RPC that ends with OK has given exactly one CheckResult per target (TestCheckAnswersInOrder,
+//     TestStreamIndexCountsAllTargets).
+//  2. Fair blame: the verdict follows from the reason alone, and nothing that is not understood is held against a target
+//     (TestVerdictGoesByDecades, TestReasonOfEveryResult).
+//  3. What the deadline cut off is never TIMED_OUT, and never UNREACHABLE (TestCutAttemptsAreNeverTimedOut,
+//     TestDeadlineKeepsTimeForTheWayHome).
+//  4. Judged before asked: every address of a target has passed the policy before its first packet, and the address that
+//     was judged is the one that is probed (TestPolicyDeniesBeforeAnyPacket).
+//  5. Certain is told: no answer waits for a handshake that cannot change it (TestEarlyCertainty), unless all were asked for
+//     (TestExhaustiveMakesAllTenMillisecondsApart).
+//  6. Bounded: a stream has at most its limit of targets outstanding, and one message, those included whose answer was given
+//     while handshakes go on (TestOutstandingBound, TestSlowReaderHoldsBackItself,
+//     TestDecidedTargetsCountUntilTheirLastHandshake).
+//  7. No answer beyond 3 MiB: what could exceed it is refused before it is probed (TestBoundIsAnUpperBound).
+//  8. Nothing is left behind: an RPC that ends cancels its batch and its lookups (TestCancelFrees, and goleak over all).
+//  9. A panic ends its RPC with INTERNAL and nothing else, in whichever goroutine (TestPanicTellsTheCallerNothing,
+//     TestReaderRecovers, TestLookupTroubleIsNotTheTargets).
+//
+// # Statuses that are not ours
+//
+// gRPC itself refuses what it cannot decode, before any of this runs: RESOURCE_EXHAUSTED for a message of more than 4 MiB,
+// INTERNAL for one that is no protobuf, a string that is not UTF-8 among it. These come without details.
+package server

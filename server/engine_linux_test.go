@@ -1,0 +1,116 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+
+	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
+	"github.com/CarterTsai/tcp-shaker/shaker"
+)
+
+// startEngine serves a real engine.
+func startEngine(t *testing.T, c Config) tcpshakerv1.ShakerServiceClient {
+	t.Helper()
+	engine, err := shaker.New(shaker.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := engine.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	c.Prober = FromEngine(engine)
+	client, _ := start(t, c)
+	return client
+}
+
+// closedPort returns an address of loopback on which nothing listens: it is bound, and not listened on.
+func closedPort(t *testing.T, network, address string) string {
+	t.Helper()
+	bound, err := net.ListenPacket(network, address) // takes the UDP port, and so hardly anyone takes the TCP one
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { bound.Close() })
+	l, err := net.Listen("tcp", bound.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	return bound.LocalAddr().String()
+}
+
+// TestWithTheEngine is the whole way on loopback: IPv4, IPv6 and by name, an open port and a closed one; and nobody behind
+// the open ports learns of it.
+func TestWithTheEngine(t *testing.T) {
+	open4, open6 := listen(t, "tcp4", "127.0.0.1:0"), listen(t, "tcp6", "[::1]:0")
+	closed4 := closedPort(t, "udp4", "127.0.0.1:0")
+	port := netip.MustParseAddrPort(open4.Addr().String()).Port()
+	resolver := &fakeResolver{names: map[string][]string{"here.test.": {"127.0.0.1"}}}
+	client := startEngine(t, Config{Resolver: resolver})
+
+	for _, test := range []struct {
+		target, address string
+		want            tcpshakerv1.Reason
+	}{
+		{open4.Addr().String(), open4.Addr().String(), synAck},
+		{open6.Addr().String(), open6.Addr().String(), synAck},
+		{fmt.Sprintf("here.test:%d", port), open4.Addr().String(), synAck},
+		{closed4, closed4, rst},
+	} {
+		got := check(t.Context(), t, client, test.target, &tcpshakerv1.CheckOptions{Evidence: true})
+		if got.Reason != test.want || got.Address != test.address || got.Attempted != 1 ||
+			got.Elapsed.AsDuration() <= 0 || len(got.Handshakes) != 1 {
+			t.Errorf("%s: %v", test.target, got)
+		}
+		if test.want != synAck {
+			continue
+		}
+		if got.Rtt.AsDuration() <= 0 || got.Silence != tcpshakerv1.Silence_SILENCE_PROVEN || got.Completed != 1 {
+			t.Errorf("%s: %v", test.target, got)
+		}
+		if h := got.Handshakes[0]; h.Source == "" || h.TcpOptions == nil || h.Outcome != tcpshakerv1.Outcome_OUTCOME_OPEN {
+			t.Errorf("%s: %v", test.target, h)
+		}
+	}
+
+	vantage, err := client.GetVantage(t.Context(), &tcpshakerv1.GetVantageRequest{})
+	if err != nil || vantage.EngineMode == tcpshakerv1.EngineMode_ENGINE_MODE_UNSPECIFIED || vantage.Limits.InFlight == 0 {
+		t.Errorf("vantage %v, %v", vantage, err)
+	}
+
+	// Loopback connects in order: had a probe been noticed, this connection would not be the first that is accepted.
+	mine := dial(t, open4)
+	if first := accept(t, open4); first.RemoteAddr().String() != mine.LocalAddr().String() {
+		t.Errorf("the listener noticed %v", first.RemoteAddr())
+	}
+}
+
+// TestStreamWithTheEngine: thousands of targets on one stream, open and closed ones in turn, each answered once and truly.
+func TestStreamWithTheEngine(t *testing.T) {
+	opened := listen(t, "tcp4", "127.0.0.1:0").Addr().String()
+	closed := closedPort(t, "udp4", "127.0.0.1:0")
+	client := startEngine(t, Config{})
+	var messages []*tcpshakerv1.StreamCheckRequest
+	for range 40 {
+		m := &tcpshakerv1.StreamCheckRequest{}
+		for range 50 {
+			m.Targets = append(m.Targets, opened, closed)
+		}
+		messages = append(messages, m)
+	}
+	seen := make(map[uint64]bool)
+	for _, r := range streamAll(t, client, messages...) {
+		want := map[bool]tcpshakerv1.Reason{true: synAck, false: rst}[r.Target == opened]
+		if r.Reason != want || seen[r.Index] {
+			t.Fatalf("got %v, want %v", r, want)
+		}
+		seen[r.Index] = true
+	}
+	if len(seen) != 40*100 {
+		t.Errorf("%d answers, want %d", len(seen), 40*100)
+	}
+}

@@ -1,0 +1,111 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// This file alone makes a status. Each carries an ErrorInfo, whose domain and reason a program may go by; the words of
+// messages may change. No text of the caller's comes back in one, which bounds the details: see TestStatusDetailsAreSmall.
+
+// ErrorDomain is the domain of the google.rpc.ErrorInfo that each status of this service carries.
+const ErrorDomain = "tcpshaker.v1"
+
+// Reasons of ErrorInfo, as constant as the names of the API.
+const (
+	ReasonInvalidRequest   = "INVALID_REQUEST"   // INVALID_ARGUMENT; BadRequest names the fields
+	ReasonTooManyTargets   = "TOO_MANY_TARGETS"  // RESOURCE_EXHAUSTED; metadata `limit`
+	ReasonAnswerTooLarge   = "ANSWER_TOO_LARGE"  // RESOURCE_EXHAUSTED; metadata `limit`, in bytes
+	ReasonDraining         = "DRAINING"          // UNAVAILABLE; ask again, elsewhere if there is an elsewhere
+	ReasonDeadlineExceeded = "DEADLINE_EXCEEDED" // DEADLINE_EXCEEDED
+	ReasonCanceled         = "CANCELED"          // CANCELED
+	ReasonInternal         = "INTERNAL"          // INTERNAL; the log knows more under the request id
+)
+
+// drainRetryDelay is when a caller that was turned away should ask again: time enough for a load balancer to have noticed.
+const drainRetryDelay = time.Second
+
+// violation is one field of a request that is out of range.
+type violation struct {
+	field       string // its path in the request, such as `options.timeout`
+	description string
+}
+
+// newStatus is the one way to a status.
+func newStatus(code codes.Code, reason, message string, metadata map[string]string, details ...protoadapt.MessageV1) error {
+	st := status.New(code, message)
+	info := &errdetails.ErrorInfo{Reason: reason, Domain: ErrorDomain, Metadata: metadata}
+	detailed, err := st.WithDetails(append([]protoadapt.MessageV1{info}, details...)...)
+	if err != nil { // a detail that cannot be marshaled: then the code and the message alone
+		return st.Err()
+	}
+	return detailed.Err()
+}
+
+// errInvalid is the answer to a request with fields out of range. There are as many violations as options at most.
+func errInvalid(wrong []violation) error {
+	bad := &errdetails.BadRequest{}
+	for _, v := range wrong {
+		bad.FieldViolations = append(bad.FieldViolations,
+			&errdetails.BadRequest_FieldViolation{Field: v.field, Description: v.description})
+	}
+	message := wrong[0].field + ": " + wrong[0].description
+	if len(wrong) > 1 {
+		message += fmt.Sprintf(" (and %d more)", len(wrong)-1)
+	}
+	return newStatus(codes.InvalidArgument, ReasonInvalidRequest, message, nil, bad)
+}
+
+// errTooManyTargets is the answer to a message with more targets than allowed. Trying again does not help, so there is no
+// RetryInfo.
+func errTooManyTargets(limit int) error {
+	return errQuota(ReasonTooManyTargets, "targets per message", limit,
+		fmt.Sprintf("a message may carry at most %d targets; StreamCheck takes any number of messages", limit))
+}
+
+// errAnswerTooLarge is the answer to a Check whose response could exceed maxAnswer.
+func errAnswerTooLarge() error {
+	return errQuota(ReasonAnswerTooLarge, "bytes per answer", maxAnswer,
+		fmt.Sprintf("the answer could exceed %d bytes; StreamCheck has no such limit", maxAnswer))
+}
+
+// errTargetTooLong is the answer to a target that is so long that its result alone could exceed maxAnswer.
+func errTargetTooLong() error {
+	return errQuota(ReasonAnswerTooLarge, "bytes per answer", maxAnswer,
+		fmt.Sprintf("a target is so long that its result could exceed %d bytes", maxAnswer))
+}
+
+func errQuota(reason, subject string, limit int, message string) error {
+	quota := &errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{
+		{Subject: subject, Description: message},
+	}}
+	return newStatus(codes.ResourceExhausted, reason, message, map[string]string{"limit": strconv.Itoa(limit)}, quota)
+}
+
+// errDraining is the answer to RPCs while the service drains.
+func errDraining() error {
+	return newStatus(codes.Unavailable, ReasonDraining, "the service is shutting down", nil,
+		&errdetails.RetryInfo{RetryDelay: durationpb.New(drainRetryDelay)})
+}
+
+// errInternal is the answer where an invariant of the service is broken. What it was is for the log, never for the caller.
+func errInternal() error {
+	return newStatus(codes.Internal, ReasonInternal, "internal error", nil)
+}
+
+// errEnded is the answer to an RPC whose context has ended, by its deadline or by its caller.
+func errEnded(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return newStatus(codes.DeadlineExceeded, ReasonDeadlineExceeded, "the deadline of the RPC passed", nil)
+	}
+	return newStatus(codes.Canceled, ReasonCanceled, "the caller canceled the RPC", nil)
+}

@@ -1,0 +1,61 @@
+package server
+
+import (
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+)
+
+// What one connection may do. gRPC's own defaults are without bound in most of these.
+const (
+	// maxRequest bounds a request message, in bytes: 10,000 targets of the longest names take 2.6 MB. Beyond it gRPC answers
+	// RESOURCE_EXHAUSTED by itself.
+	maxRequest = 4 << 20
+
+	// maxStreams bounds the RPCs of one connection at a time; a client lets more of them wait on its side.
+	maxStreams = 256
+
+	// maxHeaders bounds the headers of one RPC, in bytes, uncompressed.
+	maxHeaders = 16 << 10
+
+	// handshakeTimeout is how long a new connection may take until HTTP/2 stands: who does not talk does not keep a place.
+	handshakeTimeout = 10 * time.Second
+
+	// maxIdle is how long a connection without an RPC may stay.
+	maxIdle = 15 * time.Minute
+
+	// maxAge is after how long a connection is asked to go (GOAWAY, give or take 10 %), without which a client that balances
+	// by connection would never learn of a new replica; ageGrace is how long the RPCs on it may still take.
+	maxAge, ageGrace = 30 * time.Minute, 30 * time.Minute
+
+	// keepaliveAfter is after how long a silent peer is asked whether it is alive, and keepaliveTimeout how long it has to
+	// answer before its RPCs are canceled.
+	keepaliveAfter, keepaliveTimeout = time.Minute, 20 * time.Second
+
+	// minPing is how often a client may ask the same of us; one that asks more often is turned out (ENHANCE_YOUR_CALM).
+	minPing = 10 * time.Second
+)
+
+// Options returns what a *grpc.Server needs for the promise to hold: the interceptors and the limits. Run uses them; they are
+// for those who Register on a server of theirs. [grpc.WaitForHandlers] is among them, so that after the server's Stop no RPC
+// uses the Prober any more.
+func (s *Server) Options() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(s.unary()...),
+		grpc.ChainStreamInterceptor(s.stream()...),
+		grpc.MaxRecvMsgSize(maxRequest),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaders),
+		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle:     maxIdle,
+			MaxConnectionAge:      maxAge,
+			MaxConnectionAgeGrace: ageGrace,
+			Time:                  keepaliveAfter,
+			Timeout:               keepaliveTimeout,
+		}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+		grpc.WaitForHandlers(true),
+	}
+}

@@ -1,0 +1,82 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/logging"
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
+	"google.golang.org/grpc"
+
+	"github.com/CarterTsai/tcp-shaker/shaker"
+)
+
+// unary and stream are the interceptors in pairs, the outermost first:
+//
+//	request id ─▶ log ─▶ recovery ─▶ handler
+//
+// The log stands outside of recovery, so that it sees the INTERNAL that recovery makes of a panic, and inside of the request
+// id, so that it can tell it.
+func (s *Server) unary() []grpc.UnaryServerInterceptor {
+	return []grpc.UnaryServerInterceptor{
+		unaryRequestID,
+		logging.UnaryServerInterceptor(s.callLogger(), logOptions()...),
+		recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(s.panicked)),
+	}
+}
+
+func (s *Server) stream() []grpc.StreamServerInterceptor {
+	return []grpc.StreamServerInterceptor{
+		streamRequestID,
+		logging.StreamServerInterceptor(s.callLogger(), logOptions()...),
+		recovery.StreamServerInterceptor(recovery.WithRecoveryHandlerContext(s.panicked)),
+	}
+}
+
+// callLogger adapts slog. The levels of package logging are those of slog, number by number, and the attributes come as slog
+// takes them. No message is logged, and slog's handlers quote what they are given, so that no line can be forged.
+func (s *Server) callLogger() logging.Logger {
+	return logging.LoggerFunc(func(ctx context.Context, level logging.Level, msg string, fields ...any) {
+		s.log.Log(ctx, slog.Level(level), msg, fields...)
+	})
+}
+
+// logOptions: one line per RPC, when it has ended, with its code, peer, time and request id; INFO for OK and for what callers
+// do wrong, WARN for what they may have to hear of, ERROR for what is our own fault (logging.DefaultServerCodeToLevel).
+func logOptions() []logging.Option {
+	return []logging.Option{
+		logging.WithLogOnEvents(logging.FinishCall),
+		logging.WithFieldsFromContext(func(ctx context.Context) logging.Fields {
+			return logging.Fields{"request_id", requestID(ctx)}
+		}),
+	}
+}
+
+// panicked logs a panic with its stack and returns what the caller is told of it: that there was a fault, and nothing else.
+func (s *Server) panicked(ctx context.Context, p any) error {
+	s.log.LogAttrs(ctx, slog.LevelError, "panic",
+		slog.String("request_id", requestID(ctx)),
+		slog.Any("panic", p),
+		slog.String("stack", string(debug.Stack())))
+	return errInternal()
+}
+
+// recovered, deferred, does for a goroutine of our own what recovery does for the handler's: report gets the status.
+func (s *Server) recovered(ctx context.Context, report func(error)) {
+	if p := recover(); p != nil {
+		report(s.panicked(ctx, p))
+	}
+}
+
+// refused returns the status of an RPC whose probes the engine did not accept. A closed engine is part of shutting down;
+// anything else means that we asked for what cannot be probed, a fault of ours.
+func (s *Server) refused(ctx context.Context, err error) error {
+	if errors.Is(err, shaker.ErrClosed) {
+		return errDraining()
+	}
+	s.log.LogAttrs(ctx, slog.LevelError, "probes refused",
+		slog.String("request_id", requestID(ctx)), slog.Any("error", err))
+	return errInternal()
+}

@@ -1,0 +1,105 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+
+	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
+)
+
+// lastGrace is how long RPCs may still take after Drain, before their connections are closed: time for streams to tell
+// their callers, and for Checks that are nearly done.
+const lastGrace = 5 * time.Second
+
+// Run serves ShakerService, grpc.health.v1 (for "" and "tcpshaker.v1.ShakerService") and reflection (v1 and v1alpha) on all
+// of listeners, which it closes, until ctx ends. Then it shuts down in this order, and returns nil:
+//
+//  1. grpc.health.v1 says NOT_SERVING, and no new connection or RPC is taken (GracefulStop);
+//  2. after grace, which may be 0, running StreamChecks end with UNAVAILABLE (Drain);
+//  3. after 5 s more, what still runs is canceled (Stop).
+//
+// It goes on to the next step early where nothing runs any more. When Run returns no RPC uses the Prober, which may be closed
+// then. An error is that of a listener that failed, or that there was none; it ends the service in the same order. Call it
+// once.
+func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...net.Listener) error {
+	if len(listeners) == 0 {
+		return errors.New("server: no listener")
+	}
+	g := grpc.NewServer(s.Options()...)
+	status := health.NewServer()
+	status.SetServingStatus(tcpshakerv1.ShakerService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
+	s.Register(g)
+	healthpb.RegisterHealthServer(g, status)
+	reflection.Register(g)
+
+	limit := newConnLimit(s.limits.Connections, s.limits.ConnectionsPerPeer)
+	served := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() {
+			err := g.Serve(limit.wrap(l))
+			if errors.Is(err, grpc.ErrServerStopped) { // ctx had ended before this goroutine ran
+				err = nil
+			}
+			if err != nil {
+				err = fmt.Errorf("server: %v: %w", l.Addr(), err)
+			}
+			served <- err
+		}()
+	}
+
+	var err error
+	running := len(listeners)
+	select {
+	case <-ctx.Done():
+	case err = <-served: // before a stop that is always an error
+		running--
+	}
+	s.log.Info("shutting down", slog.Duration("grace", grace))
+	status.Shutdown()
+	s.stop(g, grace)
+	for range running {
+		err = errors.Join(err, <-served)
+	}
+	return err
+}
+
+// stop ends g in the order that Run promises, and returns when no handler runs any more.
+func (s *Server) stop(g *grpc.Server, grace time.Duration) {
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		g.GracefulStop()
+	}()
+	if within(gone, grace) {
+		s.Drain()
+		return
+	}
+	s.Drain()
+	if within(gone, lastGrace) {
+		return
+	}
+	s.log.Warn("closing connections with RPCs that did not end")
+	g.Stop()
+	<-gone
+}
+
+// within reports whether done is closed before d has passed.
+func within(done <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}

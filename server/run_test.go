@@ -1,0 +1,178 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	reflectionalphapb "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+
+	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
+)
+
+// runServer runs a server on loopback and a unix socket. stop ends its context; done gives what Run returned.
+func runServer(t *testing.T, c Config, grace time.Duration) (conns []*grpc.ClientConn, stop context.CancelFunc, done <-chan error) {
+	t.Helper()
+	c.Logger = quiet
+	s, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "socket")
+	tcp, unix := listen(t, "tcp", "127.0.0.1:0"), listen(t, "unix", path)
+	ctx, stop := context.WithCancel(context.Background())
+	returned := make(chan error, 1)
+	go func() { returned <- s.Run(ctx, grace, tcp, unix) }()
+	for _, target := range []string{tcp.Addr().String(), "unix:" + path} {
+		conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		conns = append(conns, conn)
+	}
+	t.Cleanup(stop)
+	return conns, stop, returned
+}
+
+// TestRunServesAll: ShakerService, health and both reflections, on every listener.
+func TestRunServesAll(t *testing.T) {
+	conns, stop, done := runServer(t, Config{Prober: always(open())}, time.Minute)
+	for _, conn := range conns {
+		check(t.Context(), t, tcpshakerv1.NewShakerServiceClient(conn), "192.0.2.1:80", nil)
+		for _, service := range []string{"", "tcpshaker.v1.ShakerService"} {
+			response, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: service})
+			if err != nil || response.Status != healthpb.HealthCheckResponse_SERVING {
+				t.Errorf("health of %q: %v, %v", service, response, err)
+			}
+		}
+		var listed []string
+		stream, err := reflectionpb.NewServerReflectionClient(conn).ServerReflectionInfo(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}})
+		response, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, service := range response.GetListServicesResponse().GetService() {
+			listed = append(listed, service.Name)
+		}
+		stream.CloseSend()
+		if !slices.Contains(listed, "tcpshaker.v1.ShakerService") {
+			t.Errorf("reflection lists %q", listed)
+		}
+		alpha, err := reflectionalphapb.NewServerReflectionClient(conn).ServerReflectionInfo(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		//lint:ignore SA1019 older tools know no other version, so it is served
+		alpha.Send(&reflectionalphapb.ServerReflectionRequest{MessageRequest: &reflectionalphapb.ServerReflectionRequest_ListServices{}})
+		if _, err := alpha.Recv(); err != nil {
+			t.Error(err)
+		}
+		alpha.CloseSend()
+		if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+			t.Error(err)
+		}
+		if _, err := alpha.Recv(); !errors.Is(err, io.EOF) {
+			t.Error(err)
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// TestShutdownInOrder: health says NOT_SERVING first; a running Check is answered within grace; a stream that stays is told
+// UNAVAILABLE after it; then Run returns nil.
+func TestShutdownInOrder(t *testing.T) {
+	late := open()
+	late.after = 50 * time.Millisecond
+	fake := byAddress(script{"192.0.2.1:80": answers(late)}) // others hang
+	conns, stop, done := runServer(t, Config{Prober: fake}, 300*time.Millisecond)
+	conn := conns[0]
+	client := tcpshakerv1.NewShakerServiceClient(conn)
+	watch, err := healthpb.NewHealthClient(conn).Watch(t.Context(), &healthpb.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := watch.Recv(); err != nil || got.Status != healthpb.HealthCheckResponse_SERVING {
+		t.Fatal(got, err)
+	}
+	stream, err := client.StreamCheck(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&tcpshakerv1.StreamCheckRequest{Targets: []string{"192.0.2.1:1"}}); err != nil {
+		t.Fatal(err)
+	}
+	fake.awaitTotal(t, 1)
+	checked := make(chan *tcpshakerv1.CheckResult, 1)
+	go func() { checked <- check(t.Context(), t, client, "192.0.2.1:80", nil) }()
+
+	fake.awaitTotal(t, 2)
+
+	stop()
+	if got, err := watch.Recv(); err != nil || got.Status != healthpb.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("health: %v, %v", got, err)
+	}
+	if got := <-checked; got.Verdict != reachable {
+		t.Errorf("the Check: %v", got)
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("Run returned %v while a stream was running", err)
+	default:
+	}
+	_, err = stream.Recv()
+	wantStatus(t, err, codes.Unavailable, ReasonDraining)
+	conn.Close() // the health watch is the last that stays
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// TestRunReportsListeners: a listener that fails ends Run with its error.
+func TestRunReportsListeners(t *testing.T) {
+	s, err := New(Config{Prober: always(open()), Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(t.Context(), 0); err == nil {
+		t.Error("no listener: no error")
+	}
+	good, bad := listen(t, "tcp", "127.0.0.1:0"), listen(t, "tcp", "127.0.0.1:0")
+	bad.Close()
+	if err := s.Run(t.Context(), 0, good, bad); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Run: %v", err)
+	}
+	if _, err := net.Dial("tcp", good.Addr().String()); err == nil {
+		t.Error("the other listener is still open")
+	}
+}
+
+// TestRunWithContextThatEnded: a shutdown before the start is clean as well.
+func TestRunWithContextThatEnded(t *testing.T) {
+	s, err := New(Config{Prober: always(open()), Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Run(ctx, time.Minute, listen(t, "tcp", "127.0.0.1:0")); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}

@@ -1,0 +1,124 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"sync"
+
+	"google.golang.org/grpc"
+
+	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
+	"github.com/CarterTsai/tcp-shaker/server/policy"
+	"github.com/CarterTsai/tcp-shaker/server/resolve"
+)
+
+// Config says what a Server is made of. All but Prober may be left at its zero value.
+type Config struct {
+	// Prober makes the handshakes. It must outlive the Server's RPCs. Required.
+	Prober Prober
+
+	// Resolver looks names up. nil: resolve.Default().
+	Resolver resolve.Resolver
+
+	// Policy says which addresses may be probed. nil: the never-list of policy.New(policy.Config{}), which is meant for a
+	// service that only this machine's own users can reach.
+	Policy *policy.Policy
+
+	// Name is what GetVantage calls this place. Empty: os.Hostname().
+	Name string
+
+	// Labels are what GetVantage says of this place. nil: none. They are copied.
+	Labels map[string]string
+
+	// Version is the version that GetVantage tells. Empty: "unknown".
+	Version string
+
+	// Limits are the bounds in force. Zero fields mean their defaults.
+	Limits Limits
+
+	// Logger gets one line per RPC that ends, where the interceptors of Options are used, and the stacks of panics. nil:
+	// slog.Default().
+	Logger *slog.Logger
+}
+
+// Server implements ShakerService. Make one with New. Safe for concurrent use.
+type Server struct {
+	tcpshakerv1.UnimplementedShakerServiceServer
+
+	prober  Prober
+	names   *resolve.Group
+	policy  *policy.Policy
+	name    string
+	labels  map[string]string
+	version string
+	limits  Limits
+	log     *slog.Logger
+
+	draining chan struct{} // closed by Drain
+	drain    sync.Once
+}
+
+// New returns a Server for c. It fails where c has no Prober, where a limit is out of range, and where c has no Name and the
+// host's cannot be read.
+func New(c Config) (*Server, error) {
+	if c.Prober == nil {
+		return nil, errors.New("server: no prober")
+	}
+	limits := c.Limits.withDefaults()
+	if err := limits.validate(); err != nil {
+		return nil, fmt.Errorf("server: limits: %w", err)
+	}
+	if c.Name == "" {
+		name, err := os.Hostname()
+		if err != nil {
+			return nil, fmt.Errorf("server: no name given: %w", err)
+		}
+		c.Name = name
+	}
+	if c.Version == "" {
+		c.Version = "unknown"
+	}
+	if c.Policy == nil {
+		c.Policy = policy.New(policy.Config{})
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	names := resolve.NewGroup(resolve.Config{
+		Resolver:          c.Resolver,
+		Lookups:           limits.Lookups,
+		LookupsPerRequest: limits.LookupsPerRequest,
+	})
+	return &Server{
+		prober:   c.Prober,
+		names:    names,
+		policy:   c.Policy,
+		name:     c.Name,
+		labels:   maps.Clone(c.Labels),
+		version:  c.Version,
+		limits:   limits,
+		log:      c.Logger,
+		draining: make(chan struct{}),
+	}, nil
+}
+
+// Register adds ShakerService, alone, to r, which may be any *grpc.Server; one made with Options has the limits, the request
+// ids and the log that the promise speaks of.
+func (s *Server) Register(r grpc.ServiceRegistrar) { tcpshakerv1.RegisterShakerServiceServer(r, s) }
+
+// Drain makes new RPCs and running StreamChecks end with UNAVAILABLE. Running Checks go on to their ends. It returns at
+// once, has no way back, and may be called more than once, from any goroutine.
+func (s *Server) Drain() { s.drain.Do(func() { close(s.draining) }) }
+
+// isDraining reports whether Drain was called.
+func (s *Server) isDraining() bool {
+	select {
+	case <-s.draining:
+		return true
+	default:
+		return false
+	}
+}

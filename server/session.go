@@ -1,0 +1,205 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/CarterTsai/tcp-shaker/server/resolve"
+	"github.com/CarterTsai/tcp-shaker/shaker"
+)
+
+// Check and StreamCheck keep back a tenth of the time they have left, within these bounds, to bring the answers home.
+const (
+	minReserve = 10 * time.Millisecond
+	maxReserve = 100 * time.Millisecond
+)
+
+// session is one RPC at work, the same for Check and StreamCheck. The goroutine of the RPC's handler runs its loop and owns
+// all of it: there are no locks, and no goroutine, channel or timer per target. What comes from elsewhere comes by channel:
+// messages from the intake, results from the batch, names from the lookups.
+//
+//	message ─▶ admit ─▶ start ─▶ submit ─▶ batch ─▶ receive ─▶ settle ─▶ answer ─▶ sink
+//	              └─▶ lookup ─▶ named ─▲                └─▶ follow, paced ─▶ submit
+type session struct {
+	server *Server
+	ctx    context.Context    // the RPC's
+	work   context.Context    // ends before it does, by the reserve
+	cancel context.CancelFunc // ends work
+	batch  Batch
+	names  *resolve.Request // nil until a name comes
+	out    sink
+	epoch  time.Time // the zero of all times below
+	timer  *time.Timer
+	alarm  time.Duration // when timer fires; 0: it is not set
+
+	tasks     slab
+	undecided int            // targets admitted whose results have not been written
+	next      uint64         // index of the next target
+	probes    []shaker.Probe // to be given to the batch by submit
+	paced     queue[round]   // attempts of exhaustive targets, in the order in which they fall due
+	flushAt   time.Duration  // when what the sink holds has to be sent
+
+	ended bool  // work has ended, and end was called
+	err   error // ends the RPC
+}
+
+// sink is where results go: the one difference between Check and StreamCheck.
+type sink interface {
+	// slot returns the place to write the result of the target with that index to.
+	slot(index uint64) *slot
+	// written says that the slot last asked for is filled. It may send.
+	written() error
+	// pending is how many results have been written and not sent, of those that need to be sent one by one.
+	pending() int
+	// flush sends what is pending.
+	flush() error
+}
+
+// newSession makes the session of an RPC; its close must be called.
+func (s *Server) newSession(ctx context.Context, out sink) *session {
+	work, cancel := workContext(ctx)
+	return &session{
+		server: s,
+		ctx:    ctx,
+		work:   work,
+		cancel: cancel,
+		batch:  s.prober.Open(work),
+		out:    out,
+		epoch:  time.Now(),
+	}
+}
+
+// close frees what is left under way: the batch answers to nobody, lookups end.
+func (s *session) close() {
+	s.cancel()
+	s.batch.Finish()
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}
+
+// workContext returns the context that handshakes and lookups have. It ends before ctx does.
+func workContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	reserve := min(max(time.Until(deadline)/10, minReserve), maxReserve)
+	return context.WithDeadline(ctx, deadline.Add(-reserve))
+}
+
+// now is the time since the session began, on the monotonic clock.
+func (s *session) now() time.Duration { return time.Since(s.epoch) }
+
+// run is the loop. It returns nil once nothing more comes in and all that came is answered, and else the status to end
+// with. in is nil for a Check, whose targets were admitted before.
+func (s *session) run(in *intake) error {
+	done := s.work.Done()
+	for {
+		if s.err == nil {
+			s.startDue()
+			s.flushDue()
+		}
+		if s.err != nil {
+			return s.err
+		}
+		if s.undecided == 0 && in.finished() {
+			return nil
+		}
+		in.allow(s.outstanding() < s.server.limits.OutstandingPerStream)
+
+		select {
+		case m := <-in.arrivals():
+			s.arrive(in, m)
+		case <-s.batch.Ready():
+			s.receive()
+		case a := <-s.answers():
+			s.named(a)
+		case <-s.wake():
+			s.alarm = 0
+		case <-done:
+			done = nil
+			s.end()
+		case <-in.drained():
+			return errDraining()
+		case <-s.ctx.Done():
+			return errEnded(s.ctx)
+		}
+		s.submit()
+	}
+}
+
+// outstanding is how many targets count against the limit of a stream: those with work under way, and results not yet handed
+// to gRPC. A decided target whose last handshakes are still under way counts twice for the millisecond that its result waits.
+func (s *session) outstanding() int { return s.tasks.used + s.out.pending() }
+
+// arrive takes a message of a stream.
+func (s *session) arrive(in *intake, m arrival) {
+	in.asked = false
+	switch {
+	case m.err == nil:
+		s.fail(s.admit(m.request.GetTargets(), m.request.GetOptions()))
+	case errors.Is(m.err, io.EOF):
+		in.over = true
+	default:
+		s.fail(m.err)
+	}
+}
+
+// answers gives what the lookups find; nil, hence never, without lookups and once the work has ended: answers that come
+// later speak of tasks that are gone.
+func (s *session) answers() <-chan resolve.Answer {
+	if s.names == nil || s.ended {
+		return nil
+	}
+	return s.names.Answers()
+}
+
+// flushDue sends what the sink holds when its time has come, or when nothing is under way that could join it.
+func (s *session) flushDue() {
+	if s.out.pending() == 0 {
+		s.flushAt = 0
+		return
+	}
+	now := s.now()
+	if s.flushAt == 0 {
+		s.flushAt = now + flushDelay
+	}
+	if s.undecided == 0 || now >= s.flushAt {
+		s.fail(s.out.flush())
+		s.flushAt = 0
+	}
+}
+
+// wake is the session's one timer, set to what falls due first: the attempts of exhaustive targets fall due in the order in
+// which they were queued, because all wait equally long. nil, hence never, where nothing falls due.
+func (s *session) wake() <-chan time.Time {
+	due := s.flushAt
+	if s.paced.len() > 0 && (due == 0 || s.paced.front().at < due) {
+		due = s.paced.front().at
+	}
+	switch {
+	case due == 0:
+		return nil
+	case s.timer == nil:
+		s.timer = time.NewTimer(due - s.now())
+	case s.alarm != due:
+		s.timer.Reset(due - s.now())
+	}
+	s.alarm = due
+	return s.timer.C
+}
+
+// fail ends the RPC with err, where it is one. The first error stays; but where the RPC's context has ended, that is what
+// made the others, and what the caller is told.
+func (s *session) fail(err error) {
+	switch {
+	case err == nil || s.err != nil:
+	case s.ctx.Err() != nil:
+		s.err = errEnded(s.ctx)
+	default:
+		s.err = err
+	}
+}
