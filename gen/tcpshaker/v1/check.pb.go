@@ -573,8 +573,8 @@ type CheckResult struct {
 	Detail string `protobuf:"bytes,9,opt,name=detail,proto3" json:"detail,omitempty"`
 	// How many handshakes were answered with a SYN-ACK, over all addresses and attempts, until the verdict was certain.
 	Completed uint32 `protobuf:"varint,10,opt,name=completed,proto3" json:"completed,omitempty"`
-	// How many handshakes were begun (a SYN was handed to the kernel), over all addresses and attempts, until the verdict
-	// was certain. At least `completed`; 0 where nothing was sent.
+	// How many handshakes were begun (a SYN was handed to the kernel) and have ended, over all addresses and attempts, until
+	// the verdict was certain. At least `completed`; 0 where nothing was sent.
 	Attempted uint32 `protobuf:"varint,11,opt,name=attempted,proto3" json:"attempted,omitempty"`
 	// What each handshake brought, in the order of their ends. Filled only with CheckOptions.evidence; at most 16 addresses
 	// times 16 attempts.

@@ -38,8 +38,10 @@ const (
 //
 //  1. The caller asks GetVantage, if it cares, which place it asks from and what limits are in force.
 //  2. The caller sends targets: `ipv4:port`, `[ipv6]:port` or `name:port`, the port in decimal from 1 to 65535. There is no
-//     scheme, no path, no default port. A name is made of ASCII letters, digits, `-` and `_` in labels of 1 to 63, 253
-//     bytes in all, and is looked up as an absolute name. An IPv4-mapped IPv6 address counts as its IPv4 address.
+//     scheme, no path, no default port. A name is made of ASCII letters, digits, `-` and `_` in labels of 1 to 63 that
+//     neither begin nor end with `-`, 253 bytes in all; its last label is neither all digits nor begins with `0x`, which
+//     some resolvers take for an address. It is looked up as an absolute name. An IPv4-mapped IPv6 address counts as its
+//     IPv4 address.
 //  3. The service looks names up, asks its policy, makes the handshakes, and sends exactly one CheckResult per target.
 //
 // What one target suffers is data: a CheckResult with a Verdict and a Reason, in an RPC that ends with OK. What the request
@@ -131,8 +133,10 @@ func (c *shakerServiceClient) GetVantage(ctx context.Context, in *GetVantageRequ
 //
 //  1. The caller asks GetVantage, if it cares, which place it asks from and what limits are in force.
 //  2. The caller sends targets: `ipv4:port`, `[ipv6]:port` or `name:port`, the port in decimal from 1 to 65535. There is no
-//     scheme, no path, no default port. A name is made of ASCII letters, digits, `-` and `_` in labels of 1 to 63, 253
-//     bytes in all, and is looked up as an absolute name. An IPv4-mapped IPv6 address counts as its IPv4 address.
+//     scheme, no path, no default port. A name is made of ASCII letters, digits, `-` and `_` in labels of 1 to 63 that
+//     neither begin nor end with `-`, 253 bytes in all; its last label is neither all digits nor begins with `0x`, which
+//     some resolvers take for an address. It is looked up as an absolute name. An IPv4-mapped IPv6 address counts as its
+//     IPv4 address.
 //  3. The service looks names up, asks its policy, makes the handshakes, and sends exactly one CheckResult per target.
 //
 // What one target suffers is data: a CheckResult with a Verdict and a Reason, in an RPC that ends with OK. What the request
