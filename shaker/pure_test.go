@@ -288,8 +288,18 @@ func TestICMPIsClassedByTypeAndCode(t *testing.T) {
 		Prohibited:     {{3, 9, v4}, {3, 10, v4}, {3, 13, v4}, {1, 1, v6}, {1, 5, v6}, {1, 6, v6}},
 		NetUnreachable: {{3, 0, v4}, {3, 5, v4}, {3, 6, v4}, {3, 8, v4}, {3, 11, v4}, {1, 0, v6}},
 		HostUnreachable: {
-			{3, 1, v4}, {3, 2, v4}, {3, 7, v4}, {3, 12, v4}, {3, 14, v4}, {11, 0, v4}, {11, 1, v4}, {12, 0, v4},
-			{1, 2, v6}, {1, 3, v6}, {3, 0, v6}, {4, 0, v6},
+			{3, 1, v4},
+			{3, 2, v4},
+			{3, 7, v4},
+			{3, 12, v4},
+			{3, 14, v4},
+			{11, 0, v4},
+			{11, 1, v4},
+			{12, 0, v4},
+			{1, 2, v6},
+			{1, 3, v6},
+			{3, 0, v6},
+			{4, 0, v6},
 		},
 		PortUnreachable: {{3, 3, v4}, {1, 4, v6}},
 	}
@@ -418,7 +428,8 @@ func TestNames(t *testing.T) {
 	for _, s := range []fmt.Stringer{
 		Unspecified, Open, Refused, Unreachable, TimedOut, Canceled, LocalError, HostUnreachable, NetUnreachable,
 		PortUnreachable, Prohibited, NoRoute, LocalResources, LocalFiltered, Proven, Broken, Unproven, Auto, Reuse, Fresh,
-		Outcome(200), Timestamps | SACK, ICMP{3, 1, netip.MustParseAddr("192.0.2.1")},
+		Outcome(200), Timestamps | SACK,
+		ICMP{3, 1, netip.MustParseAddr("192.0.2.1")},
 	} {
 		if name := s.String(); name == "" || seen[name] {
 			t.Errorf("%T %q: empty or twice", s, name)

@@ -19,13 +19,6 @@ func (f family) target(k int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, 1, byte(k)}), 443)
 }
 
-func (f family) own() netip.Addr {
-	if f.v6 {
-		return testnet.Own6
-	}
-	return testnet.Own4
-}
-
 // router is a host of the network that nobody probes.
 func (f family) router() netip.Addr {
 	if f.v6 {

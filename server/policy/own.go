@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// ownMaxAge is how long a reading of the interfaces is good for. A reading costs some 20 µs on a host with few interfaces, and a netlink socket.
+// ownMaxAge is how long a reading of the interfaces is good for. A reading costs a netlink socket and, on a host with few
+// interfaces, some 20 µs.
 const ownMaxAge = 3 * time.Second
 
 // own knows this host's own addresses. It reads them when it is asked and its reading is older than ownMaxAge; those who ask

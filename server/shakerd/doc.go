@@ -1,0 +1,12 @@
+// Command shakerd serves tcpshaker.v1.ShakerService: it tells callers over gRPC whether TCP targets answer, as seen from
+// this machine, without the applications behind them learning of it. Linux only.
+//
+// It listens on 127.0.0.1:50051 unless told otherwise, and refuses to be open to other machines unless told so in so many
+// words; shakerd -h tells the flags.
+//
+// SIGTERM or SIGINT ends it in order: grpc.health.v1 says NOT_SERVING, nothing new is taken, running RPCs have --grace to
+// end, then streams are told UNAVAILABLE. A second signal ends it at once.
+//
+// The exit code is 0 after an end in order, 1 for a failure at run time or an end by a second signal, 2 for a wrong use of
+// flags.
+package main

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/CarterTsai/tcp-shaker/shaker"
+)
+
+// Defaults of the flags.
+const (
+	defaultListen = "127.0.0.1:50051"
+	defaultRate   = 20000
+	defaultGrace  = 10 * time.Second
+)
+
+// usage is what -h prints. A test holds it to the flags that there are.
+const usage = `Usage: shakerd [flags]
+
+shakerd serves tcpshaker.v1.ShakerService over gRPC: whether TCP targets answer, as seen from this machine.
+
+  --listen ADDR        where to listen: host:port (port 0: any that is free) or unix:PATH; repeatable
+                       (default 127.0.0.1:50051)
+  --insecure           listen on other than loopback addresses, though callers are neither authenticated nor encrypted
+  --name NAME          what GetVantage calls this place (default: the host name)
+  --label KEY=VALUE    what GetVantage says of this place; repeatable
+  --rate N             handshakes started a second at most; 0: no limit (default 20000)
+  --max-in-flight N    handshakes in flight at most; 0: what RLIMIT_NOFILE leaves, at most 65536 (default 0)
+  --shards N           loops of the engine; 0: one for each core (default 0)
+  --grace D            how long running calls may take after SIGTERM, such as 30s (default 10s)
+  --log-format F       text or json (default text)
+  --log-level L        debug, info, warn or error (default info)
+  --version            print the version and exit
+  -h, --help           print this and exit
+
+SIGTERM or SIGINT ends it in order, a second one at once.
+Exit codes: 0 ended in order, 1 failed or ended at once, 2 wrong flags.
+`
+
+// options is the command line, checked.
+type options struct {
+	listen      []listenAddr
+	insecure    bool
+	name        string
+	labels      map[string]string
+	rate        float64
+	maxInFlight int
+	shards      int
+	grace       time.Duration
+	logJSON     bool
+	logLevel    slog.Level
+	version     bool
+}
+
+// parseFlags reads the command line. Errors are flag.ErrHelp, which is none, and usageErrors that name the flag.
+func parseFlags(args []string) (*options, error) {
+	o := &options{labels: make(map[string]string), rate: defaultRate, grace: defaultGrace}
+	fs := flagSet(o)
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil, err
+		}
+		return nil, usageError{err}
+	}
+	if fs.NArg() > 0 {
+		return nil, usageError{fmt.Errorf("unexpected argument %q: shakerd takes flags only", fs.Arg(0))}
+	}
+	if len(o.listen) == 0 {
+		addr, err := parseListen(defaultListen)
+		if err != nil {
+			return nil, err
+		}
+		o.listen = []listenAddr{addr}
+	}
+	return o, nil
+}
+
+// flagSet returns the flags, which set o. Their words for -h stand in usage.
+func flagSet(o *options) *flag.FlagSet {
+	fs := flag.NewFlagSet("shakerd", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // run prints errors, and usage, where they belong
+	fs.Usage = func() {}
+
+	fs.Func("listen", "", func(s string) error {
+		addr, err := parseListen(s)
+		o.listen = append(o.listen, addr)
+		return err
+	})
+	fs.BoolVar(&o.insecure, "insecure", false, "")
+	fs.Func("name", "", func(s string) error { o.name = s; return checkText(s) })
+	fs.Func("label", "", o.addLabel)
+	fs.Func("rate", "", func(s string) (err error) { o.rate, err = parseRate(s); return err })
+	fs.Func("max-in-flight", "", intVar(&o.maxInFlight, 1<<20))
+	fs.Func("shards", "", intVar(&o.shards, shaker.MaxShards))
+	fs.Func("grace", "", func(s string) (err error) { o.grace, err = parseGrace(s); return err })
+	fs.Func("log-format", "", func(s string) error { o.logJSON = s == "json"; return oneOf(s, "text", "json") })
+	fs.Func("log-level", "", func(s string) error {
+		if err := oneOf(s, "debug", "info", "warn", "error"); err != nil {
+			return err
+		}
+		return o.logLevel.UnmarshalText([]byte(s))
+	})
+	fs.BoolVar(&o.version, "version", false, "")
+
+	return fs
+}
+
+func (o *options) addLabel(s string) error {
+	key, value, ok := strings.Cut(s, "=")
+	if !ok || key == "" {
+		return errors.New("must be KEY=VALUE")
+	}
+	if _, twice := o.labels[key]; twice {
+		return fmt.Errorf("%q is given twice", key)
+	}
+	o.labels[key] = value
+	return checkText(s)
+}
+
+// checkText refuses what protobuf does not send as a string: GetVantage would fail for every caller.
+func checkText(s string) error {
+	if !utf8.ValidString(s) {
+		return errors.New("must be UTF-8")
+	}
+	return nil
+}
+
+func parseRate(s string) (float64, error) {
+	rate, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(rate >= 0 && rate <= shaker.MaxRate) { // so that NaN is refused as well
+		return 0, fmt.Errorf("must be a number from 0 to %g", float64(shaker.MaxRate))
+	}
+	return rate, nil
+}
+
+func parseGrace(s string) (time.Duration, error) {
+	grace, err := time.ParseDuration(s)
+	if err != nil || grace < 0 {
+		return 0, errors.New("must be a duration such as 30s, and not negative")
+	}
+	return grace, nil
+}
+
+// intVar returns the setter of a flag that is a number from 0 to most.
+func intVar(p *int, most int) func(string) error {
+	return func(s string) error {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 || n > most {
+			return fmt.Errorf("must be a whole number from 0 to %d", most)
+		}
+		*p = n
+		return nil
+	}
+}
+
+func oneOf(s string, words ...string) error {
+	if slices.Contains(words, s) {
+		return nil
+	}
+	return errors.New("must be one of " + strings.Join(words, ", "))
+}

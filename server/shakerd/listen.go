@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/CarterTsai/tcp-shaker/server/resolve"
+)
+
+// listenAddr is what --listen said: a path, or a host (an address, a name, or empty for all addresses) and a port.
+type listenAddr struct {
+	text string // as it was given
+	path string // of a unix socket; else empty
+	host string
+	port uint16
+}
+
+func parseListen(s string) (listenAddr, error) {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		return listenAddr{text: s, path: path}, checkSocketPath(path)
+	}
+	host, portText, err := net.SplitHostPort(s)
+	if err != nil {
+		return listenAddr{}, errors.New("must be host:port, with an IPv6 address in brackets, or unix:PATH")
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return listenAddr{}, errors.New("the port must be a number from 0 to 65535")
+	}
+	return listenAddr{text: s, host: host, port: uint16(port)}, nil
+}
+
+// endpoint is a listenAddr whose host has become an address.
+type endpoint struct {
+	listenAddr
+	addr     netip.Addr // not valid: all addresses of this host, or a unix socket
+	loopback bool       // reachable from this host alone
+}
+
+// endpointsOf looks up the hosts of addrs. A name is looked up once, here: it is judged by what is then listened on.
+func endpointsOf(ctx context.Context, addrs []listenAddr, resolver resolve.Resolver) ([]endpoint, error) {
+	var endpoints []endpoint
+	for _, a := range addrs {
+		e := endpoint{listenAddr: a, loopback: a.path != ""}
+		if a.host != "" {
+			all, err := lookup(ctx, a.host, resolver)
+			if err != nil {
+				return nil, fmt.Errorf("--listen %s: %w", a.text, err)
+			}
+			e.addr, e.loopback = choose(all)
+		}
+		endpoints = append(endpoints, e)
+	}
+	return endpoints, nil
+}
+
+// lookup returns the addresses of host, at least one; those of an address are itself.
+func lookup(ctx context.Context, host string, resolver resolve.Resolver) ([]netip.Addr, error) {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{addr}, nil
+	}
+	addrs, err := resolver.LookupNetIP(ctx, "ip", strings.TrimSuffix(host, ".")+".")
+	if err != nil {
+		return nil, err
+	}
+	if len(addrs) == 0 {
+		return nil, resolve.ErrNotFound
+	}
+	return addrs, nil
+}
+
+// choose returns the address to listen on, of all that a name has: the first IPv4 one or else the first, as net.Listen does.
+// It is loopback only if all of them are: another may be chosen after the next start.
+func choose(all []netip.Addr) (addr netip.Addr, loopback bool) {
+	loopback = true
+	for _, a := range all {
+		a = a.Unmap()
+		if !addr.IsValid() || a.Is4() && !addr.Is4() {
+			addr = a
+		}
+		loopback = loopback && a.IsLoopback()
+	}
+	return addr, loopback
+}
+
+// anyShared returns an endpoint that other machines can reach; nil if none of them can.
+func anyShared(endpoints []endpoint) *endpoint {
+	for i := range endpoints {
+		if !endpoints[i].loopback {
+			return &endpoints[i]
+		}
+	}
+	return nil
+}
+
+// refusal says what to do about an endpoint that is not loopback.
+func (e *endpoint) refusal() error {
+	return fmt.Errorf("--listen %s: open to other machines, with callers neither authenticated nor encrypted; "+
+		"listen on a loopback address or a unix socket, or add --insecure", e.text)
+}
+
+// listenAll listens on all endpoints, or on none.
+func listenAll(ctx context.Context, endpoints []endpoint) ([]net.Listener, error) {
+	var listeners []net.Listener
+	for _, e := range endpoints {
+		l, err := e.listen(ctx)
+		if err != nil {
+			for _, l := range listeners {
+				l.Close()
+			}
+			return nil, fmt.Errorf("--listen %s: %w", e.text, err)
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners, nil
+}
+
+func (e *endpoint) listen(ctx context.Context) (net.Listener, error) {
+	if e.path != "" {
+		return listenUnix(ctx, e.path)
+	}
+	address := ":" + strconv.Itoa(int(e.port))
+	if e.addr.IsValid() {
+		address = netip.AddrPortFrom(e.addr, e.port).String()
+	}
+	var config net.ListenConfig
+	return config.Listen(ctx, "tcp", address)
+}
+
+// addressOf returns where l listens, in the form that --listen takes.
+func addressOf(l net.Listener) string {
+	if l.Addr().Network() == "unix" {
+		return "unix:" + l.Addr().String()
+	}
+	return l.Addr().String()
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// socketMode lets only the user that the service runs as connect.
+const socketMode = 0o600
+
+// maxSocketPath is the longest path of a unix socket, in bytes: sun_path less its final NUL (unix(7)).
+const maxSocketPath = 107
+
+func checkSocketPath(path string) error {
+	switch {
+	case path == "":
+		return errors.New("unix: needs a path")
+	case strings.HasPrefix(path, "@"):
+		// Whoever is in the same network namespace may connect to one: it has no file, hence no mode.
+		return errors.New("unix: takes a path, not the name of an abstract socket (a file's name can be given as ./@…)")
+	case strings.Contains(path, "\x00"):
+		return errors.New("unix: the path holds a NUL byte")
+	case len(path) > maxSocketPath:
+		return fmt.Errorf("unix: the path is longer than %d bytes", maxSocketPath)
+	}
+	return nil
+}
+
+// listenUnix listens on path, which is removed when the listener is closed. The socket has socketMode from its first moment.
+// What a server left behind that did not end in order is removed first.
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+	if err := removeStale(ctx, path); err != nil {
+		return nil, err
+	}
+	config := net.ListenConfig{Control: modeAtBirth}
+	l, err := config.Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, socketMode); err != nil { // where modeAtBirth has no effect; nobody was accepted yet
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// removeStale removes the socket at path if nobody answers there any more. What is not a socket, and what answers, stays,
+// and is an error. Two servers that start on one path at the same moment can both find it stale; one of them then has no
+// path.
+func removeStale(ctx context.Context, path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return errors.New("the file exists and is not a socket")
+	}
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	if err == nil {
+		conn.Close()
+		return errors.New("another server listens there")
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) { // not allowed, or busy: somebody may be there
+		return fmt.Errorf("the socket exists and may be in use: %w", err)
+	}
+	return os.Remove(path)
+}
