@@ -1,0 +1,30 @@
+// Package client is the Go SDK of TCP Shaker: it asks a running service whether TCP targets answer, as seen from the place
+// in the network where that service runs.
+//
+//	c, err := client.New("127.0.0.1:50051")
+//	result, err := c.Check(ctx, "192.0.2.7:443")             // one target
+//	results, err := c.CheckAll(ctx, targets)                 // many, in their order
+//	for result, err := range c.Stream(ctx, targetSeq) { … }  // any number, as they complete
+//
+// A target is `ipv4:port`, `[ipv6]:port` or `name:port`. What became of it is a [Result], also where it was malformed,
+// denied or never probed: then its Verdict is [Inconclusive], which must not be counted against the target. An error
+// speaks of the request as a whole, and comes instead of a result, never with one.
+//
+// # Errors
+//
+// Every error of a call is an [*Error]. It wraps what gRPC gave, so status.FromError and status.Code work on it, and
+// errors.Is finds context.Canceled and context.DeadlineExceeded in it. The package does not trust the service: an answer
+// that is not exactly one sensible result for each target gives [ErrProtocol].
+//
+// # Transport security
+//
+// To a service on this machine (see [New]) connections are plaintext, as the service's own default is; to every other they
+// are TLS, verified with the system's roots. [WithTransportCredentials] and [WithInsecure] say otherwise.
+//
+// # Retries
+//
+// Check and Vantage are tried up to four times where the service is UNAVAILABLE, 0.1 s to 1 s apart and within the context's
+// deadline; a probe has no effect that a second one could double. CheckAll and Stream are not: part of their answers may
+// have been given already, and what to ask again is the caller's to say. Their calls go to all addresses of the service in
+// turn (round_robin).
+package client

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/CarterTsai/tcp-shaker/client"
+	"github.com/CarterTsai/tcp-shaker/server"
+	"github.com/CarterTsai/tcp-shaker/shaker"
+)
+
+const (
+	// localRate is how many handshakes a second this machine starts at most, the daemon's default: a burst of more overflows
+	// queues on the way, and what is dropped there looks like a silent target.
+	localRate = 20000
+
+	// pipeSize is the size of the in-process connection's buffers, in bytes: gRPC's window for a stream, so that it is never
+	// the narrower of the two.
+	pipeSize = 64 << 10
+)
+
+// service is whom to ask, whether another process or this one.
+type service struct {
+	client *client.Client
+	name   string // for messages
+	stop   func() // what runs in this process besides
+}
+
+// close ends what dial has begun. It does not wait for probes under way.
+func (s *service) close() {
+	_ = s.client.Close() // nothing is asked any more, so nothing can be lost
+	s.stop()
+}
+
+// dial returns the service that o names; without a name, one that runs in this process and logs its faults to stderr.
+func dial(o *options, stderr io.Writer) (*service, error) {
+	if o.server == "" {
+		return serveHere(stderr)
+	}
+	var opts []client.Option
+	if o.insecure {
+		opts = append(opts, client.WithInsecure())
+	}
+	c, err := client.New(o.server, opts...)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--server %q: %w", o.server, err)}
+	}
+	return &service{client: c, name: o.server, stop: func() {}}, nil
+}
+
+// serveHere runs the engine and the service in this process, with a pipe in memory for a network, so that what is told is
+// the same code's word whoever probes.
+func serveHere(stderr io.Writer) (*service, error) {
+	engine, err := shaker.New(shaker.Config{Rate: localRate})
+	if err != nil {
+		return nil, noEngine(err)
+	}
+	s, err := server.New(server.Config{
+		Prober: server.FromEngine(engine),
+		Name:   "shake",
+		Logger: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+	})
+	if err != nil {
+		return nil, errors.Join(err, engine.Close())
+	}
+	// A connection within a process need not be replaced after a while, as the service's options have it.
+	g := grpc.NewServer(append(s.Options(), grpc.KeepaliveParams(keepalive.ServerParameters{}))...)
+	s.Register(g)
+	pipe := bufconn.Listen(pipeSize)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = g.Serve(pipe) // nil after Stop, and a pipe in memory does not fail
+	}()
+	stop := func() {
+		g.Stop()
+		<-served
+		_ = engine.Close() // all probes were answered or dropped; there is nobody to tell
+	}
+
+	c, err := client.New("passthrough:///this-machine", client.WithInsecure(), client.WithDialOptions(
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return pipe.DialContext(ctx) })))
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	return &service{client: c, name: "this machine", stop: stop}, nil
+}
+
+// noEngine says why this machine cannot probe, and what to do.
+func noEngine(err error) error {
+	if errors.Is(err, errors.ErrUnsupported) {
+		return fmt.Errorf("to probe from this machine takes Linux (%w): name a service with --server or SHAKE_SERVER", err)
+	}
+	return fmt.Errorf("cannot probe from this machine: %w", err)
+}
