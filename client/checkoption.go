@@ -48,7 +48,7 @@ func WithTimeout(timeout time.Duration) CheckOption {
 func WithAttempts(n int) CheckOption {
 	return checkOptionFunc(func(o *tcpshakerv1.CheckOptions) {
 		switch {
-		case n < 0 || n > math.MaxUint32: // stays out of range, so that the service refuses it
+		case n < 0 || uint64(n) > math.MaxUint32: // stays out of range, so that the service refuses it
 			o.Attempts = math.MaxUint32
 		case n > 0:
 			o.Attempts = uint32(n)

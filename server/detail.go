@@ -69,8 +69,11 @@ func icmpDetail(r *shaker.Result) string {
 		return errnoDetail(r)
 	}
 	who := "router " + from.String()
-	if from.Unmap() == r.Addr.Addr().Unmap() {
+	switch from.Unmap() {
+	case r.Addr.Addr().Unmap():
 		who = "the target"
+	case r.Source.Addr().Unmap(): // so says a kernel of a neighbour that does not answer ARP, or neighbour discovery
+		who = "this machine"
 	}
 	protocol := "ICMP"
 	if from.Is6() && !from.Is4In6() {

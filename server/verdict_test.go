@@ -179,6 +179,8 @@ func TestDetails(t *testing.T) {
 	prohibited, netUn := tcpshakerv1.Reason_REASON_PROHIBITED, tcpshakerv1.Reason_REASON_NET_UNREACHABLE
 	portUn, filtered := tcpshakerv1.Reason_REASON_PORT_UNREACHABLE, tcpshakerv1.Reason_REASON_LOCAL_FILTERED
 	one := options{attempts: 1, timeout: 2 * time.Second}
+	neighbour := icmp(3, 1, router)
+	neighbour.Source = netip.AddrPortFrom(router, 40_000)
 	for _, test := range []struct {
 		a    address
 		o    options
@@ -190,6 +192,7 @@ func TestDetails(t *testing.T) {
 		{address{reason: timeout, ended: 3}, one, "no answer to 1 SYN within 2s, nor in 2 handshakes more"},
 		{address{reason: hostUn, best: icmp(3, 1, router)}, one, "host unreachable, says router 192.0.2.1 (ICMP 3/1)"},
 		{address{reason: hostUn, best: icmp(3, 1, target.Addr())}, one, "host unreachable, says the target (ICMP 3/1)"},
+		{address{reason: hostUn, best: neighbour}, one, "host unreachable, says this machine (ICMP 3/1)"},
 		{
 			address{reason: prohibited, best: icmp(1, 1, long)},
 			one,

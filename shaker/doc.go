@@ -54,8 +54,8 @@
 //
 // # Limits
 //
-// The kernel sends a SYN that is not answered again after 1 s, 3 s, 7 s …: a timeout below 1 s gives it one chance. A full accept
-// queue is silence. A packet that was dropped on this host, or an RST of its own firewall, looks like the target's. At most half
-// of the range of local ports is in flight to one address and port at a time; the rest wait. Descriptors bound what is in
-// flight in all, see [Config].
+// The kernel sends a SYN that is not answered again after 1 s, and then ever more rarely (the sysctl
+// tcp_syn_linear_timeouts): a timeout below 1 s gives it one chance. A full accept queue is silence. A packet that was dropped on this host,
+// or an RST of its own firewall, looks like the target's. At most half of the range of local ports is in flight to one
+// address and port at a time; the rest wait. Descriptors bound what is in flight in all, see [Config].
 package shaker

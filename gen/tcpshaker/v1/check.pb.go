@@ -582,8 +582,8 @@ type CheckResult struct {
 	// The time from the first SYN of the target to the decision, by the service's monotonic clock. Unset where no SYN was
 	// sent.
 	Elapsed *durationpb.Duration `protobuf:"bytes,13,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
-	// How many times the kernel sent the SYN of the deciding handshake again. A handshake that took 1 s, or 3, and has 1, or
-	// 2, here lost packets.
+	// How many times the kernel sent the SYN of the deciding handshake again, the first time after 1 s. A handshake that took a
+	// second or more, and has 1 or more here, lost packets.
 	SynRetransmits uint32 `protobuf:"varint,14,opt,name=syn_retransmits,json=synRetransmits,proto3" json:"syn_retransmits,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
