@@ -33,7 +33,7 @@ func (s *Server) GetVantage(ctx context.Context, _ *tcpshakerv1.GetVantageReques
 			MinTimeout:           durationpb.New(MinTimeout),
 			MaxTimeout:           durationpb.New(s.limits.MaxTimeout),
 			HandshakesPerSecond:  stats.Rate,
-			InFlight:             uint32(min(max(stats.MaxInFlight, 0), math.MaxUint32)),
+			InFlight:             uint32(min(max(stats.MaxInFlight, 0), math.MaxInt32)),
 		},
 	}, nil
 }
