@@ -68,8 +68,9 @@ func (e *Engine) Check(ctx context.Context, addr netip.AddrPort, timeout time.Du
 		return Result{}, err
 	}
 	results, _ := b.Next()
-	b.Take() // the end of the batch, which lets go of ctx
-	return results[0], nil
+	r := results[0]
+	b.Take() // sees that the batch is over, and lets go of ctx
+	return r, nil
 }
 
 // Close refuses further probes, answers those that have no answer yet with Canceled and ErrClosed, and returns when the

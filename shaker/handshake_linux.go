@@ -27,7 +27,7 @@ func (s *shard) begin(sh *share, j *job, at *address) {
 	s.counters.Started++
 	x.job, x.address, x.started = *j, at, started
 	s.table.fly(i, sh)
-	s.deadlines.set(i, started+int64(j.timeout))
+	s.deadlines.set(i, after(started, j.timeout))
 }
 
 // notSent ends a job that the kernel would not start. Where it had no source port left toward the address and one of ours

@@ -422,6 +422,18 @@ func TestProbesAreCheckedBeforeAnyIsTaken(t *testing.T) {
 	}
 }
 
+// TestTheLongestTimeout does not end before it begins.
+func TestTheLongestTimeout(t *testing.T) {
+	for _, now := range []int64{0, 1, math.MaxInt64 - 1} {
+		if at := after(now, math.MaxInt64); at < now {
+			t.Errorf("%d and the longest timeout give %d", now, at)
+		}
+	}
+	if at := after(5, 7); at != 12 {
+		t.Errorf("5 and 7 give %d", at)
+	}
+}
+
 // TestNames: every value has a name of its own, and one that is not known does not panic.
 func TestNames(t *testing.T) {
 	seen := map[string]bool{}
