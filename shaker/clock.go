@@ -11,10 +11,13 @@ var epoch = time.Now()
 // time.Since reads nothing else where its argument has a monotonic reading.
 func clock() int64 { return int64(time.Since(epoch)) }
 
-// after is a time d later than now, or the end of time: a timeout that is too long to add is not to end at once.
+// never is a clock reading that does not come, with room above it to calculate in.
+const never = math.MaxInt64 / 2
+
+// after is a time d later than now, or never: a timeout that is too long to add is not to end at once.
 func after(now int64, d time.Duration) int64 {
-	if int64(d) > math.MaxInt64-now {
-		return math.MaxInt64
+	if int64(d) > never-now {
+		return never
 	}
 	return now + int64(d)
 }
