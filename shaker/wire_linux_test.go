@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -273,6 +274,43 @@ func TestLateAnswersAnswerNobody(t *testing.T) {
 			check(t, e, patient(t), late, timeout, TimedOut)
 			check(t, e, patient(t), mute, timeout, TimedOut)
 			check(t, e, patient(t), open, patience, Open)
+		}
+	})
+}
+
+// TestStoppedLoopIsNotTheTargetsFault: a loop that is stopped while an answer comes, and beyond the deadline of its probe,
+// finds the answer and not a timeout; a probe that nobody answered has timed out all the same.
+func TestStoppedLoopIsNotTheTargetsFault(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		quick, slow, mute := f.target(1), f.target(2), f.target(3)
+		const timeout = 60 * time.Millisecond
+		testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
+			answer := syn.SYNACK(true)
+			switch syn.To {
+			case quick:
+				p.After(10*time.Millisecond, func() { p.Send(answer) })
+			case slow:
+				p.After(30*time.Millisecond, func() { p.Send(answer) })
+			}
+		}))
+		// The loop stops when it has read the answer of the quick one, until the deadlines of all three have long passed.
+		var once sync.Once
+		stall := func() { once.Do(func() { stop(2 * timeout) }) }
+		e := newEngine(t, Config{Mode: mode, Shards: 1, hooks: hooks{beforeReading: stall}})
+		batch, err := e.Submit(patient(t), []Probe{
+			{ID: 0, Addr: quick, Timeout: timeout}, {ID: 1, Addr: slow, Timeout: timeout}, {ID: 2, Addr: mute, Timeout: timeout},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range collect(t, batch, 3) {
+			want := []Outcome{Open, Open, TimedOut}[i]
+			if r.Outcome != want || i > 0 && r.Elapsed < timeout {
+				t.Errorf("%s after %s, want %s", r.String(), r.Elapsed, want)
+			}
+		}
+		if e.Stats().LongestTurn < 2*timeout {
+			t.Error("the loop was not stopped: this proves nothing")
 		}
 	})
 }
