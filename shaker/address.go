@@ -14,7 +14,9 @@ type addresses struct {
 	spare  []*address
 }
 
-// address is one ip:port with a probe in flight or waiting.
+// address is one ip:port. Its invariant: where somebody waits, somebody holds a place, whose release ends the waiting.
+// Those who wait are served first come, first served, whatever batch they are of; one who was handed a place and whose batch
+// may start no more for now keeps it, so a batch that hammers an address can make others wait there, and only there.
 type address struct {
 	key         netip.AddrPort
 	inFlight    int // probes in flight, and those on their way there from waiting
@@ -68,15 +70,16 @@ func (a *addresses) release(to *address) *waiter {
 	return nil
 }
 
-// exhausted notes that the kernel had no source port left toward an address, for the probe that held a place there, and
-// takes the place back. It reports whether waiting helps: whether one of our own is in flight there and will end.
+// exhausted notes that the kernel had no source port left toward an address, for the probe that holds a place there. It reports
+// whether waiting helps: whether somebody else holds a place there too, and will give it back. Then the probe's place is
+// taken from it. If not, nothing has changed, and the place has to be released as after any failure.
 func (a *addresses) exhausted(to *address) bool {
-	to.inFlight--
-	to.full = to.inFlight > 0
-	if !to.full {
-		a.forget(to)
+	if to.inFlight == 1 {
+		return false
 	}
-	return to.full
+	to.inFlight--
+	to.full = true
+	return true
 }
 
 // forget drops an address that nobody is in flight to or waits for.

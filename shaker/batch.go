@@ -41,8 +41,8 @@ func newBatch(ctx context.Context, e *Engine) *Batch {
 	return b
 }
 
-// Add hands probes to the engine: all of them or, with an error, none. It copies them, never blocks, and takes probes of a
-// context that has ended too (they are answered with Canceled).
+// Add hands probes to the engine: all of them or, with an error, none. It copies them, waits for nobody (the zones of
+// addresses it looks up in the kernel), and takes probes of a context that has ended too: they are answered with Canceled.
 //
 // Errors: ErrClosed, ErrFinished, or a *ProbeError that names the first probe it cannot take.
 func (b *Batch) Add(probes []Probe) error {
@@ -63,14 +63,14 @@ func (b *Batch) Add(probes []Probe) error {
 		return nil
 	}
 	b.open += len(jobs)
-	room := b.results.reuse(len(jobs))
+	enough := b.results.promise(len(jobs))
 	b.mu.Unlock()
-	if room == nil {
-		room = newBlock(len(jobs))
+	if !enough {
+		room := newBlock(len(jobs))
+		b.mu.Lock()
+		b.results.expect(room, len(jobs))
+		b.mu.Unlock()
 	}
-	b.mu.Lock()
-	b.results.expect(room)
-	b.mu.Unlock()
 	b.engine.deal(b, jobs)
 	return nil
 }
@@ -122,7 +122,8 @@ func (b *Batch) Next() ([]Result, bool) {
 	}
 }
 
-// All yields each result as it comes, until the batch is finished and over. A pointer is valid until the loop body ends.
+// All yields each result as it comes, until the batch is finished and over. A pointer is valid until the loop body ends. Who
+// breaks out of the loop loses the rest of the slice that was being read.
 func (b *Batch) All() iter.Seq[*Result] {
 	return func(yield func(*Result) bool) {
 		for results, ok := b.Next(); ok; results, ok = b.Next() {
@@ -137,8 +138,9 @@ func (b *Batch) All() iter.Seq[*Result] {
 
 // cancel tells the shards that the context has ended.
 func (b *Batch) cancel() {
+	why := context.Cause(b.ctx)
 	for i := range b.shares {
-		b.engine.shards[i].send(message{share: &b.shares[i]})
+		b.engine.shards[i].send(message{share: &b.shares[i], ended: why})
 	}
 }
 

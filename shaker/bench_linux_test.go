@@ -69,8 +69,10 @@ func benchmarkProbe(b *testing.B, mode Mode, shards int, family family, open boo
 	run(b.N)
 	b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/probe")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "probes/s")
-	if s := e.Stats(); s.SilenceBroken > 0 {
-		b.Errorf("%d silences broken", s.SilenceBroken)
+	s := e.Stats()
+	b.ReportMetric(float64(s.LongestTurn)/1e6, "longest-turn-ms")
+	if s.SilenceBroken > 0 {
+		b.Errorf("%d silences broken, %d unproven; longest turn %s", s.SilenceBroken, s.SilenceUnproven, s.LongestTurn)
 	}
 }
 

@@ -38,24 +38,27 @@
 //  2. One answer. An accepted probe gives exactly one Result, also at a cancel, at a close, and at an error of ours.
 //  3. No stale event. Epoll's data holds the slot and the generation of its socket; a mismatch is dropped, and counted.
 //  4. Idle sockets speak too. A slot knows whether it is in flight; an event for one that is not is dropped, and counted.
-//  5. SO_ERROR 0 is no proof. Open needs EPOLLOUT with neither EPOLLERR nor EPOLLHUP, or a kernel that says ESTABLISHED, and a
-//     source that is not the target itself (a self-connect is Refused).
+//  5. SO_ERROR 0 is no proof. Open needs EPOLLOUT with neither EPOLLERR nor EPOLLHUP, or a kernel that says that our SYN was
+//     acknowledged, and a source that is not the target itself (a self-connect is Refused).
 //  6. Only an answered socket is used again. After silence, ICMP, cancel or close it is closed: its next sequence number would be
 //     so near that a server still busy with the last handshake would answer the next one with an RST.
-//  7. Two hundred milliseconds. What a turn of a loop does is bounded, and nothing in it logs, allocates in the steady state or
-//     blocks. Each Open result says whether its silence is proven.
+//  7. Two hundred milliseconds. What a turn of a loop does is bounded, and nothing in it logs, blocks, or allocates in the steady
+//     state (but for a job that has to wait at its address). Each Open result says whether its silence is proven.
 //  8. Never wait for a reader. A batch has room for every answer before its probes start.
 //  9. Answers before deadlines. A probe expires only after a poll that began after its deadline has not reported it, and after a
 //     stop of the process or the machine only some milliseconds later. Its timeout runs from connect(2); waiting before that
 //     is told apart, as Queued.
 //  10. Fair blame. Whatever our own kernel refuses to send is LocalError, never the target's fault.
-//  11. Fair shares. Batches start probes in turn, and none can fill the table: there is room for a newcomer.
+//  11. Fair shares. Batches start probes in turn, and of two or more places in flight none can hold all.
 //  12. Close means gone. It returns after every probe was answered, every loop has ended and every socket is closed.
 //
 // # Limits
 //
-// The kernel sends a SYN that is not answered again after 1 s, and then ever more rarely (the sysctl
-// tcp_syn_linear_timeouts): a timeout below 1 s gives it one chance. A full accept queue is silence. A packet that was dropped on this host,
-// or an RST of its own firewall, looks like the target's. At most half of the range of local ports is in flight to one
-// address and port at a time; the rest wait. Descriptors bound what is in flight in all, see [Config].
+// The kernel sends a SYN that is not answered again after 1 s, and then less and less often (the sysctl
+// tcp_syn_linear_timeouts): a timeout below 1 s gives it one chance. A full accept queue is silence. A packet that was
+// dropped on this host, or an RST of its own firewall, looks like the target's. At most half of the range of local ports is
+// in flight to one address and port at a time; the rest wait. Descriptors bound what is in flight in all, see [Config]. Two
+// probes to closed ports of this very host can meet each other, where the port of each is the source of the other, and one
+// of them is then answered: with n source ports to choose from, that takes about n² probes to such ports that are in flight
+// together.
 package shaker

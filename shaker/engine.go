@@ -104,7 +104,7 @@ func (e *Engine) Stats() Stats {
 // answered here, so that each job has its one answer.
 func (e *Engine) deal(b *Batch, jobs []job) {
 	n := len(e.shards)
-	first := int(e.turn.Add(1)) % n
+	first := int(e.turn.Add(1) % uint32(n))
 	if len(jobs) <= dealWhole {
 		n = 1
 	}

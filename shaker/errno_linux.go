@@ -10,9 +10,7 @@ import (
 const (
 	eAddrNotAvail = unix.EADDRNOTAVAIL
 	eConnRefused  = unix.ECONNREFUSED
-	eConnReset    = unix.ECONNRESET
 	eInProgress   = unix.EINPROGRESS
-	ePipe         = unix.EPIPE
 )
 
 // refusedToSend classes an error that socket(2), its options or connect(2) returned at once: nothing was sent, so it is our
@@ -35,7 +33,7 @@ func refusedToSend(errno syscall.Errno) Cause {
 // net/ipv4/icmp.c; icmpv6_err_convert, net/ipv6/icmp.c). Where the kernel kept the ICMP message, that knows more.
 func answeredWith(errno syscall.Errno) (Outcome, Cause) {
 	switch errno {
-	case unix.ECONNREFUSED: // an RST to our SYN
+	case unix.ECONNREFUSED, unix.ECONNRESET: // an RST; the latter, as our SYN was not acknowledged, to a simultaneous open
 		return Refused, NoCause
 	case unix.ETIMEDOUT: // tcp_syn_retries used up
 		return TimedOut, NoCause

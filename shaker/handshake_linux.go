@@ -7,7 +7,7 @@ import (
 )
 
 // What becomes of one handshake: begin sends its SYN; answered, failed, expired and dropped are its four ends. Each of them
-// builds the Result and passes through finish, the only way out.
+// builds the Result; the first three pass through finish.
 
 // begin starts a job in a socket of its family. The job has a place at its address.
 func (s *shard) begin(sh *share, j *job, at *address) {
@@ -40,9 +40,8 @@ func (s *shard) notSent(sh *share, j *job, at *address, errno syscall.Errno) {
 			at.park(*j, sh)
 			return
 		}
-	} else {
-		s.release(at)
 	}
+	s.release(at)
 	r := unsent(j, clock())
 	r.Outcome, r.Cause, r.Errno = LocalError, refusedToSend(errno), errno
 	s.answer(sh, &r)
@@ -66,10 +65,13 @@ func (s *shard) open(i int32, r *Result, again bool) {
 	if stall := s.engine.config.hooks.stall; stall != nil {
 		stall()
 	}
-	again = disconnect(x.fd) == 0 && again && x.usesLeft > 0
+	left := disconnect(x.fd) == 0
 	leaving := time.Duration(clock() - before)
+	if !left { // not seen on any kernel; closing the socket is what leaves then
+		leaving = -1
+	}
 
-	if r.Source == r.Addr {
+	if r.Source.Port() == r.Addr.Port() && r.Source.Addr() == r.Addr.Addr().WithZone("") {
 		// The kernel picked the target's own port as source, and the SYN met itself: a simultaneous open (RFC 9293 section
 		// 3.5). Nobody listens there, for a listener would have kept the kernel from picking the port.
 		s.counters.SelfConnects++
@@ -79,13 +81,22 @@ func (s *shard) open(i int32, r *Result, again bool) {
 	}
 	r.Outcome, r.Silence = Open, Unproven
 	if known {
-		r.Silence = silence(s.info.Segs_out, s.info.Total_retrans,
-			time.Duration(s.info.Last_ack_recv)*time.Millisecond, leaving)
+		r.Silence = silence(countersOf(&s.info), leaving)
 		r.Options = Options(s.info.Options) & allOptions
 		r.Retransmits = s.info.Total_retrans
 		r.RTT = time.Duration(s.info.Rtt) * time.Microsecond
 	}
-	s.finish(i, r, again)
+	s.finish(i, r, again && left && x.usesLeft > 0)
+}
+
+func countersOf(info *tcpInfo) counters {
+	return counters{
+		sent:        info.Segs_out,
+		resent:      info.Total_retrans,
+		received:    info.Segs_in,
+		sinceAnswer: time.Duration(max(info.Last_ack_recv, info.Last_data_recv)) * time.Millisecond,
+		dead:        info.State == tcpClose,
+	}
 }
 
 // failed ends a handshake whose socket reported trouble, if there is any to find.
@@ -107,8 +118,10 @@ func (s *shard) expired(i int32) {
 	s.finish(i, &r, false)
 }
 
-// judge asks a socket what became of its handshake, and ends it if that is decided. Only after an RST may the socket be used
-// again: one that an ICMP message reached can hold another in its queue, which the next handshake would find.
+// judge asks a socket what became of its handshake, and ends it if that is decided. Open takes the kernel's word that our SYN
+// was acknowledged: the states and errors after a bare SYN of the peer's (a simultaneous open, RFC 9293 section 3.5) and
+// after a SYN-ACK are the same. Only after an RST may the socket be used again: one that an ICMP message reached can hold
+// another in its queue, which the next handshake would find.
 func (s *shard) judge(i int32) bool {
 	x := &s.table.slots[i]
 	errno := socketError(x.fd)
@@ -119,17 +132,19 @@ func (s *shard) judge(i int32) bool {
 	r.Retransmits = s.info.Total_retrans
 	again := false
 	switch {
-	case s.info.State == tcpEstablished, errno == eConnReset, errno == ePipe: // the last two: an RST after the SYN-ACK
+	case s.info.Bytes_acked > 0: // ESTABLISHED by now, or reset after that
 		s.open(i, &r, false)
 		return true
 	case icmp.From.IsValid() && (errno == 0 || errno == icmpErrno):
 		r.Outcome, r.Cause = judgeICMP(icmp, r.Source.Addr(), r.Addr.Addr())
 		r.ICMP, r.Errno = icmp, icmpErrno
+	case errno == eConnRefused && s.info.Segs_in == 0: // no RST came: ICMP, of a kernel that does not keep it for us
+		r.Outcome, r.Cause, r.Errno = Unreachable, PortUnreachable, errno
 	case errno != 0:
 		r.Outcome, r.Cause = answeredWith(errno)
 		r.Errno = errno
-		again = r.Outcome == Refused && !icmp.From.IsValid() && x.usesLeft > 0 && disconnect(x.fd) == 0
-	case s.info.State == tcpSynSent:
+		again = errno == eConnRefused && !icmp.From.IsValid() && x.usesLeft > 0 && disconnect(x.fd) == 0
+	case s.info.State == tcpSynSent, s.info.State == tcpSynRecv:
 		return false
 	default: // the socket has died without a reason; not seen on any kernel
 		r.Outcome, r.Cause = LocalError, LocalResources
@@ -154,14 +169,32 @@ func judgeICMP(icmp ICMP, source, target netip.Addr) (Outcome, Cause) {
 	return Unreachable, icmp.cause()
 }
 
-// dropped ends a handshake that is no longer wanted.
+// dropped ends a handshake that is no longer wanted. Its caller waits for the answer, and closing a socket takes ten times as
+// long as answering, so the socket is closed later, by bury.
 func (s *shard) dropped(i int32, why error) {
 	r := s.result(i)
 	if readInfo(s.table.slots[i].fd, &s.info) == 0 {
 		r.Retransmits = s.info.Total_retrans
 	}
 	r.Outcome, r.Err = Canceled, why
-	s.finish(i, &r, false)
+	sh := s.table.slots[i].share
+	s.deadlines.remove(i)
+	s.table.land(i)
+	s.table.doom(i)
+	s.counters.Retransmits += uint64(r.Retransmits)
+	s.answer(sh, &r)
+}
+
+// bury closes the sockets of handshakes that were dropped, a bounded number in a turn.
+func (s *shard) bury() {
+	for range min(len(s.table.doomed), buriedPerTurn) {
+		last := len(s.table.doomed) - 1
+		i := s.table.doomed[last]
+		s.table.doomed = s.table.doomed[:last]
+		at := s.table.slots[i].address
+		s.discard(i)
+		s.release(at)
+	}
 }
 
 // result begins the result of a slot in flight. It must be called before the socket is disconnected, which forgets its source.

@@ -2,44 +2,52 @@ package shaker
 
 import "sync"
 
-// message is what a caller tells a loop: jobs to do for a share or, without jobs, that the share's context has ended.
+// message is what a caller tells a loop: jobs to do for a share or, without jobs, why the share's context has ended.
 type message struct {
 	share *share
 	jobs  []job
+	ended error
 }
 
 // inbox hands messages over from callers to one loop. It changes hands whole, and its lock is held for a few instructions on
-// either side. A sleeping loop is woken once, however many callers come before it looks. The zero value is ready.
+// either side; a sleeping loop is woken once, however many callers come before it looks. The waking is done under the lock:
+// the loop closes what it is woken by only after it has taken the lock and found the inbox closed.
 type inbox struct {
-	mu       sync.Mutex
+	wake func()
+
+	mu       sync.Mutex // protects what follows
 	messages []message
 	asleep   bool // the loop waits in the kernel and nobody has woken it yet
 	closed   bool
 }
 
-// put leaves a message. Wake tells the caller to wake the loop; ok is false where the inbox was closed before.
-func (i *inbox) put(m message) (wake, ok bool) {
+// put leaves a message, from any goroutine. False: the inbox was closed before.
+func (i *inbox) put(m message) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.closed {
-		return false, false
+		return false
 	}
 	i.messages = append(i.messages, m)
-	return i.rouse(), true
+	i.rouse()
+	return true
 }
 
-// close refuses all later messages. Wake is as for put.
-func (i *inbox) close() (wake bool) {
+// close refuses all later messages, from any goroutine.
+func (i *inbox) close() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.closed = true
-	return i.rouse()
+	if !i.closed {
+		i.closed = true
+		i.rouse()
+	}
 }
 
-func (i *inbox) rouse() bool {
-	wake := i.asleep
-	i.asleep = false
-	return wake
+func (i *inbox) rouse() {
+	if i.asleep {
+		i.asleep = false
+		i.wake()
+	}
 }
 
 // take gives the loop all messages and leaves spare, emptied, in their place.

@@ -10,8 +10,8 @@ import (
 // job is a Probe on its way: checked, with its address in the form the kernel wants.
 type job struct {
 	id      uint64
-	addr    netip.AddrPort // unmapped, without zone
-	scope   uint32         // of addr: the index of the zone's interface, 0 without a zone
+	addr    netip.AddrPort // unmapped
+	scope   uint32         // of addr: the index of its zone's interface, 0 without a zone
 	timeout time.Duration
 	queued  int64 // clock of its acceptance
 }
@@ -25,17 +25,24 @@ var (
 // newJobs checks all probes and returns them as jobs, or a *ProbeError.
 func newJobs(probes []Probe, now int64) ([]job, error) {
 	jobs := make([]job, len(probes))
+	var zones zones
 	for i := range probes {
 		var err error
-		if jobs[i], err = newJob(&probes[i], now); err != nil {
+		if jobs[i], err = newJob(&probes[i], now, &zones); err != nil {
 			return nil, &ProbeError{Index: i, Err: err}
 		}
 	}
 	return jobs, nil
 }
 
-func newJob(p *Probe, now int64) (job, error) {
+func newJob(p *Probe, now int64, zones *zones) (job, error) {
 	addr := p.Addr.Addr().Unmap()
+	switch addr { // connect(2) does the same
+	case netip.IPv4Unspecified():
+		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case netip.IPv6Unspecified():
+		addr = netip.IPv6Loopback()
+	}
 	switch {
 	case !addr.IsValid():
 		return job{}, errNoAddress
@@ -50,10 +57,10 @@ func newJob(p *Probe, now int64) (job, error) {
 	}
 	if zone := addr.Zone(); zone != "" {
 		var err error
-		if j.scope, err = interfaceIndex(zone); err != nil {
+		if j.scope, err = zones.index(zone); err != nil {
 			return job{}, fmt.Errorf("zone %q: %w", zone, err)
 		}
 	}
-	j.addr = netip.AddrPortFrom(addr.WithZone(""), p.Addr.Port())
+	j.addr = netip.AddrPortFrom(addr, p.Addr.Port())
 	return j, nil
 }

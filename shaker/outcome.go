@@ -13,7 +13,7 @@ type Outcome uint8
 const (
 	// Unspecified is the zero value. No Result carries it.
 	Unspecified Outcome = iota
-	// Open: a SYN-ACK came back, and it was not our own (see the self-connect check in shard_linux.go).
+	// Open: a SYN-ACK came back, and it was not our own (a self-connect is Refused, see shard.open).
 	Open
 	// Refused: an RST came back, nothing else.
 	Refused
@@ -73,7 +73,7 @@ const (
 	// NoSilence is the zero value: the outcome is not Open, so there was no ACK to hold back.
 	NoSilence Silence = iota
 	// Proven: the socket had sent nothing but its SYN when it was disconnected, and that was well before the kernel's
-	// delayed ACK was due (see silence in handshake.go).
+	// delayed ACK was due (see silence.go).
 	Proven
 	// Broken: the kernel had sent an ACK before we left.
 	Broken

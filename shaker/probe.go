@@ -20,18 +20,20 @@ type Probe struct {
 	// ID is the caller's own and comes back in the Result. The engine does not look at it; it need not be unique.
 	ID uint64
 
-	// Addr is where to knock. It must be valid and its port not 0. An IPv4-mapped IPv6 address counts as its IPv4. A zone
-	// is the name or the index of an interface of this host.
+	// Addr is where to knock. It must be valid and its port not 0. An IPv4-mapped IPv6 address counts as its IPv4, and the
+	// unspecified address of either family as loopback, as for connect(2). A zone is the name or the index of an interface
+	// of this host.
 	Addr netip.AddrPort
 
 	// Timeout is how long the handshake may take, from connect(2) on; waiting inside the engine does not count. 0 means
-	// DefaultTimeout; negative is refused. It is kept to about 1 ms, and is never cut short.
+	// DefaultTimeout; negative is refused. It is kept to about 1 ms, and never cut short by the engine; the kernel itself gives up when it has sent
+	// the SYN as often as tcp_syn_retries says.
 	Timeout time.Duration
 }
 
 // Result is what became of one Probe. Each accepted Probe gives exactly one.
 type Result struct {
-	// ID and Addr are the probe's; Addr with an IPv4-mapped address unmapped.
+	// ID and Addr are the probe's; Addr in the form that was probed, see Probe.Addr.
 	ID   uint64
 	Addr netip.AddrPort
 
@@ -54,7 +56,7 @@ type Result struct {
 	// ICMP is the message that ended the handshake, where one did and the kernel kept it.
 	ICMP ICMP
 
-	// Source is the address and port that the SYN left from. Not valid where no SYN was sent, and after Canceled.
+	// Source is the address and port that the SYN left from. Not valid where no SYN was sent.
 	Source netip.AddrPort
 
 	// RTT is the round trip of the SYN that was answered, as the kernel measured it (tcpi_rtt), set with Open only. 0 where

@@ -66,7 +66,7 @@ func FuzzTable(f *testing.F) {
 			v6 := op&4 != 0
 			switch op % 4 {
 			case 0, 1: // start
-				if !table.room() {
+				if table.free() == 0 {
 					break
 				}
 				i := table.takeIdle(v6, uint32(op)<<24)
@@ -97,11 +97,17 @@ func FuzzTable(f *testing.F) {
 				generation := table.slots[i].generation
 				if op%4 == 2 {
 					table.keep(i)
+				} else if op>>4&1 == 1 {
+					table.doom(i)
 				} else if table.vacate(i); table.slots[i].generation == generation {
 					t.Fatal("a closed socket's events would still be believed")
 				}
+				if n := len(table.doomed); n > 2 {
+					table.vacate(table.doomed[n-1])
+					table.doomed = table.doomed[:n-1]
+				}
 			}
-			if table.inFlight != len(flights) || table.inFlight+table.pooled()+len(table.vacant) != len(table.slots) {
+			if table.inFlight != len(flights) || table.inFlight+table.pooled()+len(table.doomed)+len(table.vacant) != len(table.slots) {
 				t.Fatalf("%d in flight (want %d), %d pooled, %d vacant of %d", table.inFlight, len(flights),
 					table.pooled(), len(table.vacant), len(table.slots))
 			}
@@ -134,7 +140,10 @@ func FuzzAddresses(f *testing.F) {
 			key := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(1+op>>4&1))
 			switch op % 4 {
 			case 0, 1:
-				if to, ok := a.claim(key); ok {
+				if to, ok := a.claim(key); ok && op&8 != 0 && a.exhausted(to) { // no source port
+					to.park(job{id: uint64(n)}, sh)
+					waiting[key] = append(waiting[key], uint64(n))
+				} else if ok {
 					flying = append(flying, to)
 				} else {
 					to.park(job{id: uint64(n)}, sh)
@@ -206,8 +215,11 @@ func TestExhaustedWaitsOnlyForItsOwn(t *testing.T) {
 	if !ok {
 		t.Fatal("still full after the end of the one in flight")
 	}
-	if a.exhausted(only) || len(a.byAddr) != 0 {
-		t.Fatal("nothing of ours is in flight, so waiting does not help")
+	if a.exhausted(only) {
+		t.Fatal("nothing else of ours is in flight, so waiting does not help")
+	}
+	if a.release(only); len(a.byAddr) != 0 {
+		t.Fatal("not forgotten")
 	}
 }
 
@@ -258,25 +270,29 @@ func TestPaceIsSmooth(t *testing.T) {
 }
 
 // TestSilenceNeedsBothHalves: PROVEN only if the counters show no ACK and the time since the SYN-ACK is too short for one to
-// have left after they were read.
+// have left after they were read, and is the time since the SYN-ACK.
 func TestSilenceNeedsBothHalves(t *testing.T) {
+	const ms = time.Millisecond
 	for _, c := range []struct {
-		sent, resent         uint32
-		sinceAnswer, leaving time.Duration
-		want                 Silence
+		counters
+		leaving time.Duration
+		want    Silence
 	}{
-		{1, 0, 0, 50 * time.Microsecond, Proven},
-		{3, 2, 10 * time.Millisecond, time.Millisecond, Proven}, // two SYNs more, no ACK
-		{1, 0, 189 * time.Millisecond, 500 * time.Microsecond, Proven},
-		{1, 0, 189 * time.Millisecond, time.Millisecond, Unproven},
-		{1, 0, 0, 190 * time.Millisecond, Unproven}, // stopped between reading and leaving
-		{1, 0, time.Second, 0, Unproven},
-		{2, 0, 0, 0, Broken}, // a duplicate SYN-ACK
-		{3, 1, 0, 0, Broken},
-		{2, 0, time.Second, time.Second, Broken},
+		{counters{1, 0, 1, 0, false}, 50 * time.Microsecond, Proven},
+		{counters{3, 2, 1, 10 * ms, false}, ms, Proven}, // two SYNs more, no ACK
+		{counters{1, 0, 1, 189 * ms, false}, ms / 2, Proven},
+		{counters{1, 0, 1, 189 * ms, false}, ms, Unproven},
+		{counters{1, 0, 1, 0, false}, 190 * ms, Unproven}, // stopped between reading and leaving
+		{counters{1, 0, 1, time.Second, false}, 0, Unproven},
+		{counters{1, 0, 2, 0, false}, 0, Unproven},  // something came after the SYN-ACK
+		{counters{1, 0, 1, 0, false}, -1, Unproven}, // never left
+		{counters{1, 0, 2, time.Second, true}, -1, Proven},
+		{counters{2, 0, 1, 0, false}, 0, Broken}, // a duplicate SYN-ACK
+		{counters{3, 1, 1, 0, false}, 0, Broken},
+		{counters{2, 0, 2, time.Second, true}, time.Second, Broken},
 	} {
-		if got := silence(c.sent, c.resent, c.sinceAnswer, c.leaving); got != c.want {
-			t.Errorf("silence(%d, %d, %s, %s) = %s, want %s", c.sent, c.resent, c.sinceAnswer, c.leaving, got, c.want)
+		if got := silence(c.counters, c.leaving); got != c.want {
+			t.Errorf("silence(%+v, %s) = %s, want %s", c.counters, c.leaving, got, c.want)
 		}
 	}
 }
@@ -313,31 +329,34 @@ func TestICMPIsClassedByTypeAndCode(t *testing.T) {
 }
 
 // TestResultsKeepTheirOrderAndPlace: blocks of any size, read at any time, give each result once, in order, and a slice
-// that was taken does not change until the next take.
+// that was taken does not change until the next take. What was read is used again, so the room follows what is owed, and not
+// what has been.
 func TestResultsKeepTheirOrderAndPlace(t *testing.T) {
+	const most = 64 // owed at a time
 	rng := rand.New(rand.NewPCG(1, 2))
 	var q results
-	var put, taken, room uint64
-	for taken < 100_000 {
+	var put, taken, owed uint64
+	for taken < 300_000 {
 		switch n := rng.IntN(40); {
-		case n == 0:
+		case n < 5:
 			size := 1 + rng.IntN(50)
-			b := q.reuse(size)
-			if b == nil {
-				b = newBlock(size)
+			if owed+uint64(size) > most {
+				break
 			}
-			q.expect(b)
-			room += uint64(cap(b.results))
-		case n < 30 && room > 0:
+			if !q.promise(size) {
+				q.expect(newBlock(size), size)
+			}
+			owed += uint64(size)
+		case n < 30 && owed > 0:
 			q.put(&Result{ID: put})
 			put++
-			room--
+			owed--
 		default:
 			got, more := q.take()
-			for range min(room, 3) { // written behind what the reader holds
+			for range min(owed, 3) { // written behind what the reader holds
 				q.put(&Result{ID: put})
 				put++
-				room--
+				owed--
 			}
 			for _, r := range got {
 				if r.ID != taken {
@@ -347,6 +366,17 @@ func TestResultsKeepTheirOrderAndPlace(t *testing.T) {
 			}
 			if more && taken == put {
 				t.Fatal("more is promised than there is")
+			}
+		}
+		if put-taken == 0 { // all that was put has been read, so what is left is room
+			room := 0
+			for _, list := range []*block{q.head, q.spare} {
+				for b := list; b != nil; b = b.next {
+					room += cap(b.results)
+				}
+			}
+			if room > 20*most {
+				t.Fatalf("room for %d after %d results, with never more than %d owed", room, put, most)
 			}
 		}
 	}
@@ -413,11 +443,11 @@ func TestProbesAreCheckedBeforeAnyIsTaken(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	j, err := newJob(&Probe{Addr: netip.MustParseAddrPort("[::ffff:192.0.2.7]:80")}, 0)
+	j, err := newJob(&Probe{Addr: netip.MustParseAddrPort("[::ffff:192.0.2.7]:80")}, 0, new(zones))
 	if err != nil || j.addr != netip.MustParseAddrPort("192.0.2.7:80") || j.timeout != DefaultTimeout {
 		t.Errorf("%+v %v", j, err)
 	}
-	if j, err = newJob(&Probe{Addr: netip.MustParseAddrPort("[fe80::1%7]:80")}, 0); err != nil || j.scope != 7 {
+	if j, err = newJob(&Probe{Addr: netip.MustParseAddrPort("[fe80::1%7]:80")}, 0, new(zones)); err != nil || j.scope != 7 || j.addr.Addr().Zone() != "7" {
 		t.Errorf("%+v %v", j, err)
 	}
 }

@@ -1,11 +1,12 @@
 package shaker
 
-// results is a queue of Result with room made in advance: whoever expects n results more calls expect(n) first, and put then
-// neither allocates nor moves anything. It is a list of blocks, written at fill and read at head; blocks that were read are
-// filled again. The zero value is empty; it has no lock of its own.
+// results is a queue of Result with room made in advance: whoever will put n results calls promise or expect for them first, and
+// put then neither allocates nor moves anything. It is a list of blocks, written at fill and read at head; blocks that were
+// read are filled again. The zero value is empty; it has no lock of its own.
 type results struct {
 	head, fill, tail *block
 	spare            *block
+	room             int // for results, from fill on, that nobody was promised
 }
 
 // block has room for cap(results) results, of which len(results) are there and taken have been read.
@@ -15,35 +16,41 @@ type block struct {
 	next    *block
 }
 
-// newBlock makes room for n results, in a block that was read before if it is large enough. What it allocates it allocates
-// before the caller takes the lock that put needs.
+// newBlock makes room for n results. It is called without the lock that put needs.
 func newBlock(n int) *block { return &block{results: make([]Result, 0, n)} }
 
-// reuse returns a spare block with room for n results, nil if there is none.
-func (q *results) reuse(n int) *block {
-	b := q.spare
-	if b == nil {
-		return nil
+// promise finds room for n results in what there is, unused or read before, and reports whether there was enough.
+func (q *results) promise(n int) bool {
+	for q.room < n && q.spare != nil {
+		b := q.spare
+		q.spare = b.next
+		*b = block{results: b.results[:0]}
+		q.add(b)
 	}
-	q.spare = b.next
-	if cap(b.results) < n {
-		return nil
+	if q.room < n {
+		return false
 	}
-	*b = block{results: b.results[:0]}
-	return b
+	q.room -= n
+	return true
 }
 
-// expect adds room.
-func (q *results) expect(b *block) {
+// expect adds room for n results, and promises it.
+func (q *results) expect(b *block, n int) {
+	q.add(b)
+	q.room -= n
+}
+
+func (q *results) add(b *block) {
 	if q.tail == nil {
 		q.head, q.fill = b, b
 	} else {
 		q.tail.next = b
 	}
 	q.tail = b
+	q.room += cap(b.results)
 }
 
-// put adds a result, for which there must be room.
+// put adds a result that was promised room.
 func (q *results) put(r *Result) {
 	for len(q.fill.results) == cap(q.fill.results) {
 		q.fill = q.fill.next

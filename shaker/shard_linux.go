@@ -1,7 +1,6 @@
 package shaker
 
 import (
-	"context"
 	"math/rand/v2"
 	"runtime"
 	"time"
@@ -10,11 +9,13 @@ import (
 // What a turn of the loop may do, so that it stays far below the 200 ms after which the kernel sends a held-back ACK.
 // Unbounded, 39,000 to 52,000 of 60,000 handshakes were noticed; with 256 starts a turn none of 2.5 million were.
 const (
-	startsPerTurn  = 16
-	startTime      = int64(5 * time.Millisecond)
-	expiryPerTurn  = 256
-	droppedPerTurn = 256  // sockets closed for batches that ended
-	refusedPerTurn = 4096 // jobs answered for them that had not started
+	startsPerTurn      = 16
+	startTime          = int64(5 * time.Millisecond)
+	expiryPerTurn      = 256
+	droppedPerTurn     = 4096 // jobs answered for batches that ended
+	buriedPerTurn      = 256  // sockets closed for them
+	messagesPerTurn    = 4096
+	staleSharesPerTurn = 4096 // shares with nothing to start that are passed over
 )
 
 const (
@@ -32,7 +33,9 @@ const (
 	idleSockets = 10 * time.Second
 
 	// fairShare bounds what one batch may have in flight to so many times what is still free. However much it wants, it leaves
-	// a ninth of the places to others, two leave a seventeenth, and so on: a newcomer always finds one.
+	// a ninth of the places to others, and two leave a seventeenth. The last place is kept for a batch that has none: so of
+	// two or more places no single batch holds all, but many batches together can, and then a newcomer waits for the first of
+	// their probes to end.
 	fairShare = 8
 )
 
@@ -62,11 +65,13 @@ type shard struct {
 	queued   int                 // jobs that wait, for all shares
 
 	mail       []message
-	closed     bool
+	unread     int   // index of the first message of mail that was not received
+	closing    bool  // the inbox was closed when mail was taken
+	closed     bool  // and all of it was received
 	permit     bool  // the pace has granted a start that was not used yet
 	polled     int64 // clock at the end of the last poll
 	asked      int64 // clock at the beginning of the last poll
-	distrusted int64 // nothing expires unless a poll has begun at this clock or later
+	distrusted int64 // nothing expires unless a poll has begun at this clock or later; 0 where there was no gap
 
 	scratch sockaddr
 	info    tcpInfo
@@ -80,6 +85,7 @@ func newShard(e *Engine, capacity, perAddress int, portRange uint32) (*shard, er
 	}
 	return &shard{
 		engine:    e,
+		inbox:     inbox{wake: p.wakeUp},
 		poller:    p,
 		mode:      e.config.Mode,
 		portRange: portRange,
@@ -92,20 +98,10 @@ func newShard(e *Engine, capacity, perAddress int, portRange uint32) (*shard, er
 func (s *shard) random() uint32 { return rand.Uint32() }
 
 // send leaves a message for the loop, from any goroutine. False: the shard is closed.
-func (s *shard) send(m message) bool {
-	wake, ok := s.inbox.put(m)
-	if wake {
-		s.poller.wakeUp()
-	}
-	return ok
-}
+func (s *shard) send(m message) bool { return s.inbox.put(m) }
 
 // close tells the loop to answer everything and end, from any goroutine.
-func (s *shard) close() {
-	if s.inbox.close() {
-		s.poller.wakeUp()
-	}
-}
+func (s *shard) close() { s.inbox.close() }
 
 // run is the loop. Each turn takes what came, starts a few, and polls; answers come before deadlines, so that an answer in
 // time is never called late. It sleeps only when there was neither anything to start nor an event, and it gives the
@@ -115,11 +111,12 @@ func (s *shard) run() {
 	s.polled = clock()
 	for s.take() {
 		s.drop()
+		s.bury()
 		started, again := s.start()
 		n := s.poll(0)
-		if n == 0 && !started && len(s.ending) == 0 {
+		if n == 0 && !started && !s.behind() {
 			s.tell()
-			if ms := s.rest(again); ms != 0 && s.inbox.sleep(s.closed) {
+			if ms := s.rest(again); ms != 0 && s.inbox.sleep(s.closing) {
 				n = s.poll(ms)
 				s.counters.Wakes++
 			}
@@ -137,32 +134,44 @@ func (s *shard) run() {
 	s.poller.close()
 }
 
-// take empties the inbox. It returns false when the shard is closed and owes nothing.
+// behind reports whether a bound of the last turn has left something to do.
+func (s *shard) behind() bool {
+	return s.unread < len(s.mail) || len(s.ending) > 0 || len(s.table.doomed) > 0
+}
+
+// take reads messages, a bounded number in a turn, and empties the inbox when it has read all of the last time. It returns
+// false when the shard is closed and owes nothing.
 func (s *shard) take() bool {
-	var closed bool
-	s.mail, closed = s.inbox.take(s.mail)
-	for _, m := range s.mail {
-		switch {
-		case m.jobs == nil:
-			s.end(m.share, context.Cause(m.share.batch.ctx))
-		default:
-			s.live[m.share] = struct{}{}
-			m.share.add(m.jobs)
-			s.queued += len(m.jobs)
-			if m.share.ended != nil {
-				s.ending = append(s.ending, m.share)
-			} else {
-				s.enqueue(m.share)
-			}
-		}
+	if s.unread == len(s.mail) {
+		s.mail, s.closing = s.inbox.take(s.mail)
+		s.unread = 0
 	}
-	if closed && !s.closed {
+	for n := 0; n < messagesPerTurn && s.unread < len(s.mail); n++ {
+		s.receive(&s.mail[s.unread])
+		s.unread++
+	}
+	if s.closing && !s.closed && s.unread == len(s.mail) { // all that came before the closing was read
 		s.closed = true
 		for sh := range s.live {
 			s.end(sh, ErrClosed)
 		}
 	}
-	return !s.closed || len(s.live) > 0
+	return !s.closed || len(s.live) > 0 || len(s.table.doomed) > 0
+}
+
+func (s *shard) receive(m *message) {
+	if m.jobs == nil {
+		s.end(m.share, m.ended)
+		return
+	}
+	s.live[m.share] = struct{}{}
+	m.share.add(m.jobs)
+	s.queued += len(m.jobs)
+	if m.share.ended != nil {
+		s.ending = append(s.ending, m.share)
+	} else {
+		s.enqueue(m.share)
+	}
 }
 
 // end has everything of a share dropped.
@@ -180,15 +189,15 @@ func (s *shard) enqueue(sh *share) {
 	}
 }
 
-// drop answers for batches that have ended, a bounded number in a turn: closing a socket costs microseconds.
+// drop answers for batches that have ended, a bounded number of jobs in a turn.
 func (s *shard) drop() {
-	sockets, jobs := droppedPerTurn, refusedPerTurn
-	for n := len(s.ending); n > 0 && sockets > 0 && jobs > 0; n = len(s.ending) {
+	jobs := droppedPerTurn
+	for n := len(s.ending); n > 0 && jobs > 0; n = len(s.ending) {
 		sh := s.ending[n-1]
 		switch {
 		case sh.flying != none:
 			s.dropped(sh.flying, sh.ended)
-			sockets--
+			jobs--
 		case len(sh.parked) > 0:
 			w := sh.parked[len(sh.parked)-1]
 			w.leave()
@@ -221,9 +230,11 @@ func (s *shard) refuse(sh *share, j *job) {
 // addresses, and a permit of the pace. It returns when to come back if it is the pace that holds it up, else 0.
 func (s *shard) start() (started bool, again int64) {
 	begun := clock()
+	stale := staleSharesPerTurn
 	for n, now := 0, begun; n < startsPerTurn && now-begun < startTime; n, now = n+1, clock() {
-		sh := s.pick()
+		sh := s.pick(&stale)
 		if sh == nil {
+			started = started || stale == 0
 			break
 		}
 		if !s.permit {
@@ -253,18 +264,22 @@ func (s *shard) start() (started bool, again int64) {
 	return started, again
 }
 
-// pick brings the share whose turn it is to the front of the queue and returns it; nil where nothing can be started now.
-func (s *shard) pick() *share {
-	if !s.table.room() {
+// pick brings the share whose turn it is to the front of the queue and returns it; nil where nothing can be started now, or
+// where it has passed over as many stale shares as it may. Those that have their fair share are no more than an eighth of the
+// table's places.
+func (s *shard) pick(stale *int) *share {
+	free := s.table.free()
+	if free <= 0 {
 		return nil
 	}
-	for n := s.runnable.len(); n > 0; n-- {
+	for n := s.runnable.len(); n > 0 && *stale > 0; n-- {
 		sh := *s.runnable.front()
 		switch {
 		case sh.ended != nil || sh.startable() == 0:
 			sh.runnable = false
 			s.runnable.pop()
-		case sh.inFlight < fairShare*s.table.free():
+			*stale--
+		case sh.inFlight == 0 || sh.inFlight < fairShare*free && free > 1:
 			return sh
 		default:
 			s.runnable.push(s.runnable.pop())
@@ -307,8 +322,11 @@ func (s *shard) poll(ms int) int {
 	}
 	s.polled = clock()
 	late := s.polled - s.asked - int64(ms)*int64(time.Millisecond)
-	if turn > gap || ms >= 0 && late > gap {
-		s.distrusted = s.polled + grace
+	if ms >= 0 {
+		s.counters.LongestTurn = max(s.counters.LongestTurn, time.Duration(late))
+	}
+	if s.distrusted == 0 && (turn > gap || ms >= 0 && late > gap) {
+		s.distrusted = s.polled + grace // which is not put off by the next gap, or a busy machine would let nothing expire
 	}
 	if n == 0 && ms >= int(s.engine.config.hooks.idle/time.Millisecond) && s.table.inFlight == 0 && s.queued == 0 {
 		s.retire()
@@ -344,6 +362,7 @@ func (s *shard) expire() {
 	if s.asked < s.distrusted {
 		return
 	}
+	s.distrusted = 0
 	for range expiryPerTurn {
 		d, ok := s.deadlines.next()
 		if !ok || d.at > s.asked {
@@ -368,7 +387,7 @@ func (s *shard) answer(sh *share, r *Result) {
 
 // tell publishes the counters and signals the batches that got results.
 func (s *shard) tell() {
-	s.published.set(gauges{s.queued, s.table.inFlight, s.table.pooled()}, &s.counters)
+	s.published.set(gauges{s.queued, s.table.inFlight + len(s.table.doomed), s.table.pooled()}, &s.counters)
 	for i, sh := range s.told {
 		sh.told = false
 		sh.batch.signal()

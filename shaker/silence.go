@@ -6,18 +6,28 @@ import "time"
 // TCP_DELACK_MAX, 200 ms and a jiffy (include/net/tcp.h; measured: 203); what is left is for the grain of its clock.
 const ackDue = 190 * time.Millisecond
 
-// silence reads from the counters of an answered handshake whether an ACK has left.
+// counters is what the kernel tells of an answered handshake (TCP_INFO, tcp(7)).
+type counters struct {
+	sent, resent uint32        // segments sent, and those of them that were SYNs sent again; one more is the first SYN
+	received     uint32        // segments received; one is the SYN-ACK
+	sinceAnswer  time.Duration // since the last segment came, when this was read
+	dead         bool          // the socket had been reset by then, and could send nothing any more
+}
+
+// silence reads from the counters whether an ACK has left before we did; leaving is how long it took from before they were
+// read until after the socket was disconnected, negative if it was not.
 //
-// Sent counts the segments the socket had sent before it was disconnected, resent those of them that were SYNs sent again;
-// one more is the first SYN. A second more is an ACK, such as a duplicate SYN-ACK provokes at once. That there was none when
-// the counters were read does not show that there was none a moment later, when we left: for that, the time since the
-// SYN-ACK came (sinceAnswer, when the counters were read) and the time that reading and leaving took must stay below the
-// kernel's delay. Either half alone has been seen to call a broken silence kept.
-func silence(sent, resent uint32, sinceAnswer, leaving time.Duration) Silence {
+// A second segment beside the SYNs is an ACK, such as a duplicate SYN-ACK provokes at once. That there was none when the
+// counters were read does not show that there was none a moment later, when we left: for that, the time since the SYN-ACK
+// came and the time that reading and leaving took must stay below the kernel's delay. Either half alone has been seen to call
+// a broken silence kept. A segment after the SYN-ACK resets the kernel's clock, and then nothing is known of that time.
+func silence(c counters, leaving time.Duration) Silence {
 	switch {
-	case sent > resent+1:
+	case c.sent > c.resent+1:
 		return Broken
-	case sinceAnswer+leaving < ackDue:
+	case c.dead:
+		return Proven
+	case leaving >= 0 && c.received <= 1 && c.sinceAnswer+leaving < ackDue:
 		return Proven
 	default:
 		return Unproven

@@ -20,6 +20,8 @@ type tcpInfo = unix.TCPInfo
 const (
 	tcpEstablished = 1
 	tcpSynSent     = 2
+	tcpSynRecv     = 3
+	tcpClose       = 7
 )
 
 // openSocket opens a socket that holds back the last ACK, sends an RST when it leaves, and is not inherited.

@@ -31,7 +31,7 @@ func start(config Config) (*Engine, error) {
 	e.chooseMode(portRange)
 	e.pace.set(config.Rate)
 	for k := range config.Shards {
-		// Parts of the bounds, such that they add up to no more than the whole, but at least one.
+		// Parts of the bounds, such that they add up to no more than the whole, but at least one each.
 		capacity := config.MaxInFlight*(k+1)/config.Shards - config.MaxInFlight*k/config.Shards
 		s, err := newShard(e, capacity, max(1, e.limit/config.Shards), portRange)
 		if err != nil {
@@ -62,7 +62,11 @@ func (e *Engine) chooseMode(portRange uint32) {
 			return selfCheck(func(v6 bool) (int, syscall.Errno) { return openSocket(v6, Reuse, portRange) })
 		}
 	}
-	if err := check(); err != nil {
+	err := check()
+	for tries := 1; err != nil && tries < selfCheckTries; tries++ { // a busy machine can stop us for too long once
+		err = check()
+	}
+	if err != nil {
 		e.config.Mode, e.detail = Fresh, fmt.Sprintf("sockets cannot be used again: self-check: %v", err)
 		return
 	}

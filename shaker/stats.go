@@ -48,8 +48,9 @@ type Counters struct {
 	PortsExhausted uint64
 	// Turns counts turns of the loops, Wakes those that came after sleeping.
 	Turns, Wakes uint64
-	// LongestTurn is the longest time between two polls of one loop for answers. The kernel sends the held-back ACK of a
-	// handshake after some 200 ms, so it has to stay far below that.
+	// LongestTurn is the longest time for which one loop did not look for answers: between two polls, or beyond the end of the
+	// sleep that it asked for. The kernel sends the held-back ACK of a handshake after some 200 ms, so it has to stay far
+	// below that.
 	LongestTurn time.Duration
 }
 

@@ -4,12 +4,17 @@ package shaker
 const none int32 = -1
 
 // slotState says what a slot is at. A probe is queued, in flight, or done: it has a slot only while it is in flight.
+//
+//	vacant ─▶ flying ─▶ idle ─▶ flying …     the target answered, and the socket lives on
+//	            ├─▶ vacant                   its socket was closed
+//	            └─▶ doomed ─▶ vacant         its probe was answered, its socket is still to be closed
 type slotState uint8
 
 const (
 	vacant slotState = iota // no socket
 	idle                    // a disconnected socket that may be used again, in the pool of its family
 	flying                  // a socket with a probe in flight
+	doomed                  // a socket that only waits to be closed
 )
 
 // slot is a place for one socket.
@@ -29,12 +34,13 @@ type slot struct {
 }
 
 // table is the slots of one shard. It never has more than capacity, and grows to it as needed; it knows nothing of system
-// calls. Its invariant: every slot is in exactly one of vacant, pools[0], pools[1] and flight, as its state says.
+// calls. Its invariant: every slot is in exactly one of vacant, pools[0], pools[1], doomed and flight, as its state says.
 type table struct {
 	capacity int
 	slots    []slot
 	vacant   []int32
 	pools    [2][]int32 // idle slots: IPv4, IPv6
+	doomed   []int32
 	inFlight int
 }
 
@@ -45,11 +51,8 @@ func pool(v6 bool) int {
 	return 0
 }
 
-// room reports whether one more probe may be in flight.
-func (t *table) room() bool { return t.inFlight < t.capacity }
-
 // free is how many more probes may be in flight.
-func (t *table) free() int { return t.capacity - t.inFlight }
+func (t *table) free() int { return t.capacity - t.inFlight - len(t.doomed) }
 
 func (t *table) pooled() int { return len(t.pools[0]) + len(t.pools[1]) }
 
@@ -96,7 +99,7 @@ func (t *table) fly(i int32, s *share) {
 	t.inFlight++
 }
 
-// land is the contrary of fly. The slot must then be vacated or pooled.
+// land is the contrary of fly. The slot must then be vacated, kept or doomed.
 func (t *table) land(i int32) {
 	x := &t.slots[i]
 	if x.prev != none {
@@ -108,14 +111,20 @@ func (t *table) land(i int32) {
 		t.slots[x.next].prev = x.prev
 	}
 	x.share.inFlight--
-	x.share, x.address = nil, nil
+	x.share = nil
 	t.inFlight--
+}
+
+// doom puts a slot aside whose socket is to be closed later. It keeps its address, where its source port is still taken.
+func (t *table) doom(i int32) {
+	t.slots[i].state = doomed
+	t.doomed = append(t.doomed, i)
 }
 
 // vacate gives back a slot whose socket was closed. Events of that socket that are still to be read are stale from now on.
 func (t *table) vacate(i int32) {
 	x := &t.slots[i]
-	x.fd, x.state = -1, vacant
+	x.fd, x.state, x.address = -1, vacant, nil
 	x.generation++
 	t.vacant = append(t.vacant, i)
 }
@@ -123,7 +132,7 @@ func (t *table) vacate(i int32) {
 // keep puts a slot with its socket into the pool.
 func (t *table) keep(i int32) {
 	x := &t.slots[i]
-	x.state = idle
+	x.state, x.address = idle, nil
 	p := pool(x.v6)
 	t.pools[p] = append(t.pools[p], i)
 }

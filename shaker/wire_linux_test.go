@@ -20,6 +20,13 @@ func (f family) target(k int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, 1, byte(k)}), 443)
 }
 
+func (f family) unspecified() netip.Addr {
+	if f.v6 {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
+}
+
 // router is a host of the network that nobody probes.
 func (f family) router() netip.Addr {
 	if f.v6 {
@@ -77,17 +84,7 @@ func TestOnTheWire(t *testing.T) {
 // the next probes of the shard, to a black hole and to an open port, are right.
 func TestICMPOnTheWire(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
-		open, mute, to := f.target(1), f.target(2), f.target(3)
-		var kind, code byte
-		testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
-			switch syn.To {
-			case open:
-				p.Send(syn.SYNACK(true))
-			case to:
-				p.ICMP(syn, f.router(), kind, code)
-			}
-		}))
-		e := newEngine(t, Config{Mode: mode, Shards: 1})
+		open, mute := f.target(1), f.target(2)
 		messages := [][2]byte{{11, 0}, {12, 0}}
 		for code := range byte(16) {
 			if code != 4 { // fragmentation needed is no end
@@ -97,12 +94,23 @@ func TestICMPOnTheWire(t *testing.T) {
 		if f.v6 {
 			messages = [][2]byte{{1, 0}, {1, 1}, {1, 2}, {1, 3}, {1, 4}, {1, 5}, {1, 6}, {3, 0}, {4, 0}}
 		}
-		for _, m := range messages {
-			kind, code = m[0], m[1]
+		answers := map[netip.AddrPort][2]byte{}
+		for k, m := range messages {
+			answers[f.target(10+k)] = m
+		}
+		testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
+			if syn.To == open {
+				p.Send(syn.SYNACK(true))
+			} else if m, ok := answers[syn.To]; ok {
+				p.ICMP(syn, f.router(), m[0], m[1])
+			}
+		}))
+		e := newEngine(t, Config{Mode: mode, Shards: 1})
+		for to, m := range answers {
 			r, err := e.Check(patient(t), to, patience)
-			want := ICMP{kind, code, f.router()}
+			want := ICMP{m[0], m[1], f.router()}
 			if err != nil || r.Outcome != Unreachable || r.ICMP != want || r.Cause != want.cause() || r.Errno == 0 {
-				t.Errorf("%d/%d: %s, icmp %s, %v", kind, code, r.String(), r.ICMP, err)
+				t.Errorf("%s: %s, icmp %s, %v", want, r.String(), r.ICMP, err)
 			}
 			check(t, e, patient(t), mute, 5*time.Millisecond, TimedOut)
 			check(t, e, patient(t), open, patience, Open)
@@ -254,6 +262,50 @@ func TestRSTAfterSYNACKIsOpen(t *testing.T) {
 	})
 }
 
+// TestBareSYNIsNoAnswer: a peer that answers with a SYN of its own has not acknowledged ours, whatever comes after it.
+func TestBareSYNIsNoAnswer(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		mute, rude := f.target(1), f.target(2)
+		testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
+			p.Send(testnet.Segment{From: syn.To, To: syn.From, Flags: testnet.SYN, Seq: 1000, Window: 1000})
+			if syn.To == rude {
+				rst := testnet.Segment{From: syn.To, To: syn.From, Flags: testnet.RST | testnet.ACK, Seq: 1001, Ack: syn.Seq + 1}
+				p.After(10*time.Millisecond, func() { p.Send(rst) })
+			}
+		}))
+		e := newEngine(t, Config{Mode: mode, Shards: 1})
+		check(t, e, patient(t), mute, 30*time.Millisecond, TimedOut)
+		check(t, e, patient(t), rude, patience, Refused)
+		if s := e.Stats(); s.Pooled != 0 {
+			t.Errorf("%d sockets kept", s.Pooled)
+		}
+	})
+}
+
+// TestSegmentsAfterTheSYNACKHideItsAge: the kernel tells how long ago the last segment came. Where that is not the SYN-ACK, the
+// held-back ACK may be older than it seems, and here it is: it leaves while the loop is stopped.
+func TestSegmentsAfterTheSYNACKHideItsAge(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
+			answer := syn.SYNACK(true)
+			p.Send(answer)
+			again := testnet.Segment{
+				From: syn.To, To: syn.From, Flags: testnet.ACK, Seq: answer.Seq + 1, Ack: syn.Seq + 1,
+				Window: 1000, Options: answer.Options[4:],
+			}
+			p.After(150*time.Millisecond, func() { p.Send(again) })
+		}))
+		e := newEngine(t, Config{Mode: mode, Shards: 1, hooks: hooks{
+			beforeReading: func() { stop(190 * time.Millisecond) },
+			stall:         func() { stop(40 * time.Millisecond) },
+		}})
+		r, err := e.Check(patient(t), f.target(1), patience)
+		if err != nil || r.Outcome != Open || r.Silence == Proven {
+			t.Errorf("%s, silence %s, %v", r.String(), r.Silence, err)
+		}
+	})
+}
+
 // TestLateAnswersAnswerNobody: a SYN-ACK that comes after its probe's timeout, when the shard is at other probes, is nobody's
 // answer.
 func TestLateAnswersAnswerNobody(t *testing.T) {
@@ -321,20 +373,51 @@ func TestSelfConnectIsRefused(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
 		testnet.Sysctl(t, "net/ipv4/ip_local_port_range", "50000 50019")
 		const probes = 4000
-		e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 4})
+		e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 1})
 		batch, err := e.Submit(patient(t), probesOf(probes, func(i int) Probe {
-			return Probe{Addr: netip.AddrPortFrom(f.loopback(0), uint16(50000+i%20)), Timeout: patience}
+			ip := f.loopback(0)
+			if i%2 == 0 { // which is the same for the kernel
+				ip = f.unspecified()
+			}
+			return Probe{Addr: netip.AddrPortFrom(ip, uint16(50000+i/2%20)), Timeout: patience}
 		}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range collect(t, batch, probes) {
-			if r.Outcome != Refused {
+			if r.Outcome != Refused || r.Addr.Addr() != f.loopback(0) {
 				t.Fatal(r.String())
 			}
 		}
 		if e.Stats().SelfConnects == 0 {
 			t.Error("the kernel never did it: this proves nothing")
 		}
+	})
+}
+
+// TestExhaustedAddressIsNotForgotten: where the source ports toward an address are taken away while probes wait there, each of
+// them has its answer all the same, and later ones their turn.
+func TestExhaustedAddressIsNotForgotten(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		const probes = 12
+		mute, open := silent(t, f.loopback(0)), listen(t, f.loopback(0))
+		e := newEngine(t, Config{Mode: mode, Shards: 1, hooks: hooks{ports: narrow(10)}})
+		batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: mute, Timeout: 20 * time.Millisecond} }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "five are in flight", func() bool { return e.Stats().InFlight == 5 })
+		t.Run("reserved", func(t *testing.T) {
+			testnet.Sysctl(t, "net/ipv4/ip_local_reserved_ports", "40000-40009")
+			count := map[Outcome]int{}
+			for _, r := range collect(t, batch, probes) {
+				count[r.Outcome]++
+			}
+			if count[TimedOut]+count[LocalError] != probes || count[TimedOut] < 5 || count[LocalError] == 0 {
+				t.Errorf("%v", count)
+			}
+		})
+		check(t, e, patient(t), mute, time.Millisecond, TimedOut)
+		check(t, e, patient(t), open.addr, patience, Open)
 	})
 }
