@@ -22,7 +22,7 @@ func (s *Server) Check(ctx context.Context, req *tcpshakerv1.CheckRequest) (*tcp
 	}
 
 	out := make(ordered, len(targets))
-	work := s.newSession(ctx, out)
+	work := s.newSession(ctx, out, len(targets))
 	defer work.close()
 	work.take(targets, o)
 	if err := work.run(nil); err != nil {

@@ -26,7 +26,7 @@
 //     TestStreamIndexCountsAllTargets).
 //  2. Fair blame: the verdict follows from the reason alone, and nothing that is not understood is held against a target
 //     (TestVerdictGoesByDecades, TestReasonOfEveryResult).
-//  3. What the deadline cut off is never TIMED_OUT, and never UNREACHABLE (TestCutAttemptsAreNeverTimedOut,
+//  3. What the deadline cut off is never TIMED_OUT, and makes no target UNREACHABLE (TestCutAttemptsAreNeverTimedOut,
 //     TestDeadlineKeepsTimeForTheWayHome).
 //  4. Judged before asked: every address of a target has passed the policy before its first packet, and the address that
 //     was judged is the one that is probed (TestPolicyDeniesBeforeAnyPacket).

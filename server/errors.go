@@ -75,7 +75,7 @@ func errTooManyTargets(limit int) error {
 // errAnswerTooLarge is the answer to a Check whose response could exceed maxAnswer.
 func errAnswerTooLarge() error {
 	return errQuota(ReasonAnswerTooLarge, "bytes per answer", maxAnswer,
-		fmt.Sprintf("the answer could exceed %d bytes; StreamCheck has no such limit", maxAnswer))
+		fmt.Sprintf("the answer could exceed %d bytes; StreamCheck answers in parts", maxAnswer))
 }
 
 // errTargetTooLong is the answer to a target that is so long that its result alone could exceed maxAnswer.

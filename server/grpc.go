@@ -14,13 +14,15 @@ const (
 	maxRequest = 4 << 20
 
 	// maxStreams bounds the RPCs of one connection at a time; a client lets more of them wait on its side.
-	maxStreams = 256
+	// 100 is the least that RFC 9113 section 6.5.2 recommends. Each can hold a request of maxRequest.
+	maxStreams = 100
 
 	// maxHeaders bounds the headers of one RPC, in bytes, uncompressed.
 	maxHeaders = 16 << 10
 
-	// handshakeTimeout is how long a new connection may take until HTTP/2 stands: who does not talk does not keep a place.
-	handshakeTimeout = 10 * time.Second
+	// handshakeTimeout is how long a new connection may take until HTTP/2 stands: who does not talk does not keep a place. A
+	// shutdown may have to wait for it as well.
+	handshakeTimeout = 5 * time.Second
 
 	// maxIdle is how long a connection without an RPC may stay.
 	maxIdle = 15 * time.Minute
@@ -44,6 +46,7 @@ func (s *Server) Options() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(s.unary()...),
 		grpc.ChainStreamInterceptor(s.stream()...),
+		grpc.ForceServerCodecV2(newRequestCodec(s.limits.TargetsPerMessage)),
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaders),

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/logging"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"google.golang.org/grpc"
 
+	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
 
@@ -17,10 +19,13 @@ import (
 //
 //	request id ─▶ log ─▶ recovery ─▶ handler
 //
+// and before them what a drain needs to know and to end.
+//
 // The log stands outside of recovery, so that it sees the INTERNAL that recovery makes of a panic, and inside of the request
 // id, so that it can tell it.
 func (s *Server) unary() []grpc.UnaryServerInterceptor {
 	return []grpc.UnaryServerInterceptor{
+		s.counted,
 		unaryRequestID,
 		logging.UnaryServerInterceptor(s.callLogger(), logOptions()...),
 		recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(s.panicked)),
@@ -29,9 +34,40 @@ func (s *Server) unary() []grpc.UnaryServerInterceptor {
 
 func (s *Server) stream() []grpc.StreamServerInterceptor {
 	return []grpc.StreamServerInterceptor{
+		s.untilDrain,
 		streamRequestID,
 		logging.StreamServerInterceptor(s.callLogger(), logOptions()...),
 		recovery.StreamServerInterceptor(recovery.WithRecoveryHandlerContext(s.panicked)),
+	}
+}
+
+// counted counts unary RPCs as under way; those of other services too, which are over at once.
+func (s *Server) counted(
+	ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+) (any, error) {
+	s.working.Add(1)
+	defer s.working.Add(-1)
+	return handler(ctx, req)
+}
+
+// untilDrain ends the streams of other services, such as health watches and reflection, when Drain is called: they end by
+// themselves only when their callers do, which would hold up every shutdown. Their handlers know nothing of a drain and may
+// be inside Recv, so they run beside, and end with their stream when this returns. StreamCheck sees to itself.
+func (s *Server) untilDrain(
+	srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
+) error {
+	if strings.HasPrefix(info.FullMethod, "/"+tcpshakerv1.ShakerService_ServiceDesc.ServiceName+"/") {
+		s.working.Add(1)
+		defer s.working.Add(-1)
+		return handler(srv, stream)
+	}
+	done := make(chan error, 1)
+	go func() { done <- handler(srv, stream) }()
+	select {
+	case err := <-done:
+		return err
+	case <-s.draining:
+		return errDraining()
 	}
 }
 

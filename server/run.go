@@ -24,7 +24,8 @@ const lastGrace = 5 * time.Second
 // of listeners, which it closes, until ctx ends. Then it shuts down in this order, and returns nil:
 //
 //  1. grpc.health.v1 says NOT_SERVING, and no new connection or RPC is taken (GracefulStop);
-//  2. after grace, which may be 0, running StreamChecks end with UNAVAILABLE (Drain);
+//  2. after grace, which may be 0, or when no RPC of ShakerService runs any more, running streams of all services end with
+//     UNAVAILABLE (Drain);
 //  3. after 5 s more, what still runs is canceled (Stop).
 //
 // It goes on to the next step early where nothing runs any more. When Run returns no RPC uses the Prober, which may be closed
@@ -79,10 +80,7 @@ func (s *Server) stop(g *grpc.Server, grace time.Duration) {
 		defer close(gone)
 		g.GracefulStop()
 	}()
-	if within(gone, grace) {
-		s.Drain()
-		return
-	}
+	s.awaitStreams(gone, grace)
 	s.Drain()
 	if within(gone, lastGrace) {
 		return
@@ -90,6 +88,23 @@ func (s *Server) stop(g *grpc.Server, grace time.Duration) {
 	s.log.Warn("closing connections with RPCs that did not end")
 	g.Stop()
 	<-gone
+}
+
+// awaitStreams returns when g is gone, when grace has passed, or when no RPC of ShakerService runs any more: what
+// else runs then are other services' streams, such as health watches, which would last for ever.
+func (s *Server) awaitStreams(gone <-chan struct{}, grace time.Duration) {
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for end := time.Now().Add(grace); time.Now().Before(end); {
+		select {
+		case <-gone:
+			return
+		case <-look.C:
+			if s.working.Load() == 0 {
+				return
+			}
+		}
+	}
 }
 
 // within reports whether done is closed before d has passed.

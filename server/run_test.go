@@ -139,10 +139,42 @@ func TestShutdownInOrder(t *testing.T) {
 	}
 	_, err = stream.Recv()
 	wantStatus(t, err, codes.Unavailable, ReasonDraining)
-	conn.Close() // the health watch is the last that stays
+	_, err = watch.Recv()
+	wantStatus(t, err, codes.Unavailable, ReasonDraining)
 	if err := <-done; err != nil {
 		t.Errorf("Run: %v", err)
 	}
+}
+
+// TestWatchesDoNotHoldUpAShutdown: health watches and reflection streams last as long as their callers like. Where nothing else
+// runs they are told UNAVAILABLE at once, and nobody waits out the grace.
+func TestWatchesDoNotHoldUpAShutdown(t *testing.T) {
+	conns, stop, done := runServer(t, Config{Prober: always(open())}, time.Hour)
+	watch, err := healthpb.NewHealthClient(conns[0]).Watch(t.Context(), &healthpb.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watch.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	reflection, err := reflectionpb.NewServerReflectionClient(conns[1]).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	reflection.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}})
+	if _, err := reflection.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	for err = nil; err == nil; { // NOT_SERVING comes first
+		_, err = watch.Recv()
+	}
+	wantStatus(t, err, codes.Unavailable, ReasonDraining)
+	_, err = reflection.Recv()
+	wantStatus(t, err, codes.Unavailable, ReasonDraining)
 }
 
 // TestRunReportsListeners: a listener that fails ends Run with its error.

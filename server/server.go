@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 
@@ -59,6 +60,7 @@ type Server struct {
 
 	draining chan struct{} // closed by Drain
 	drain    sync.Once
+	working  atomic.Int64 // RPCs of ShakerService under way, on servers made with Options
 }
 
 // New returns a Server for c. It fails where c has no Prober, where a limit is out of range, and where c has no Name and the

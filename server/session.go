@@ -6,14 +6,19 @@ import (
 	"io"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/CarterTsai/tcp-shaker/server/resolve"
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
 
-// Check and StreamCheck keep back a tenth of the time they have left, within these bounds, to bring the answers home.
+// Check and StreamCheck keep back a tenth of the time they have left to bring the answers home, or what answering so many
+// targets takes if that is more; within these bounds, and never more than half.
 const (
-	minReserve = 10 * time.Millisecond
-	maxReserve = 100 * time.Millisecond
+	minReserve       = 10 * time.Millisecond
+	maxReserve       = 100 * time.Millisecond
+	reservePerTarget = 10 * time.Microsecond
 )
 
 // session is one RPC at work, the same for Check and StreamCheck. The goroutine of the RPC's handler runs its loop and owns
@@ -57,9 +62,10 @@ type sink interface {
 	flush() error
 }
 
-// newSession makes the session of an RPC; its close must be called.
-func (s *Server) newSession(ctx context.Context, out sink) *session {
-	work, cancel := workContext(ctx)
+// newSession makes the session of an RPC; its close must be called. Expected is how many targets it will have to answer at
+// once, 0 where that is not known.
+func (s *Server) newSession(ctx context.Context, out sink, expected int) *session {
+	work, cancel := workContext(ctx, expected)
 	return &session{
 		server: s,
 		ctx:    ctx,
@@ -81,12 +87,14 @@ func (s *session) close() {
 }
 
 // workContext returns the context that handshakes and lookups have. It ends before ctx does.
-func workContext(ctx context.Context) (context.Context, context.CancelFunc) {
+func workContext(ctx context.Context, expected int) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return context.WithCancel(ctx)
 	}
-	reserve := min(max(time.Until(deadline)/10, minReserve), maxReserve)
+	left := time.Until(deadline)
+	reserve := max(left/10, time.Duration(expected)*reservePerTarget)
+	reserve = min(max(reserve, minReserve), maxReserve, left/2)
 	return context.WithDeadline(ctx, deadline.Add(-reserve))
 }
 
@@ -143,9 +151,17 @@ func (s *session) arrive(in *intake, m arrival) {
 		s.fail(s.admit(m.request.GetTargets(), m.request.GetOptions()))
 	case errors.Is(m.err, io.EOF):
 		in.over = true
-	default:
+	case ended(m.err):
 		s.fail(m.err)
+	default: // what Recv says of the message itself; gRPC has ended the context by then as well
+		s.err = m.err
 	}
+}
+
+// ended reports whether a status of gRPC's says no more than that the RPC is over.
+func ended(err error) bool {
+	code := status.Code(err)
+	return code == codes.Canceled || code == codes.DeadlineExceeded
 }
 
 // answers gives what the lookups find; nil, hence never, without lookups and once the work has ended: answers that come

@@ -24,7 +24,7 @@ func (s *Server) StreamCheck(stream checkStream) error {
 	if s.isDraining() {
 		return errDraining()
 	}
-	work := s.newSession(stream.Context(), &page{send: stream.Send})
+	work := s.newSession(stream.Context(), &page{send: stream.Send}, 0)
 	defer work.close()
 	in := s.newIntake(stream)
 	defer in.close()

@@ -91,23 +91,23 @@ func reasonOfEnd(err error) tcpshakerv1.Reason {
 // weight orders the handshakes of one address: the heaviest is its finding, and among equals the first.
 //
 //	4  REACHABLE: one answer is enough.
-//	3  cut off: a handshake that the caller asked for was not brought to its end, and it might have been answered. So
-//	   nothing less than an answer is told as if it had been.
-//	2  an answer that says no (RST, ICMP): it tells more than silence does.
+//	3  an answer that says no (RST, ICMP): it tells more than silence does.
+//	2  cut off: a handshake that the caller asked for was not brought to its end, and it might have been answered. So
+//	   silence is not told as if it had been all there was.
 //	1  silence.
 //	0  our own trouble.
 //
-// So REACHABLE wins, then UNREACHABLE, then INCONCLUSIVE; but UNREACHABLE is told only where nothing was cut off.
+// So REACHABLE wins, then UNREACHABLE, then INCONCLUSIVE; but silence makes UNREACHABLE only where nothing was cut off.
 func weight(r tcpshakerv1.Reason) int {
 	switch {
 	case verdictOf(r) == reachable:
 		return 4
 	case r == cutOff || r == tcpshakerv1.Reason_REASON_SHUTTING_DOWN:
-		return 3
+		return 2
 	case r == tcpshakerv1.Reason_REASON_TIMED_OUT:
 		return 1
 	case verdictOf(r) == unreachable:
-		return 2
+		return 3
 	default:
 		return 0
 	}

@@ -84,7 +84,7 @@ func TestReasonOfEveryResult(t *testing.T) {
 	}
 }
 
-// TestHandshakesOfAnAddress: any REACHABLE wins, then what was cut off, then UNREACHABLE, an answer before silence, then our
+// TestHandshakesOfAnAddress: any REACHABLE wins, then an answer that says no, then what was cut off, then silence, then our
 // own trouble; of equals the first. In any order.
 func TestHandshakesOfAnAddress(t *testing.T) {
 	results := map[tcpshakerv1.Reason]shaker.Result{
@@ -103,7 +103,8 @@ func TestHandshakesOfAnAddress(t *testing.T) {
 	}{
 		{[]tcpshakerv1.Reason{timeout, cutOff, rst, ours, synAck}, synAck},
 		{[]tcpshakerv1.Reason{synAck, cutOff, rst}, synAck},
-		{[]tcpshakerv1.Reason{rst, cutOff, timeout}, cutOff},
+		{[]tcpshakerv1.Reason{cutOff, rst, timeout}, rst},
+		{[]tcpshakerv1.Reason{timeout, cutOff, timeout}, cutOff},
 		{[]tcpshakerv1.Reason{timeout, closing, cutOff}, closing},
 		{[]tcpshakerv1.Reason{timeout, rst, hostUn}, rst},
 		{[]tcpshakerv1.Reason{ours, timeout}, timeout},

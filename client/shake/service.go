@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
@@ -21,6 +22,9 @@ const (
 	// localRate is how many handshakes a second this machine starts at most, the daemon's default: a burst of more overflows
 	// queues on the way, and what is dropped there looks like a silent target.
 	localRate = 20000
+
+	// pingAfter is after how long a silent service is asked whether it is alive, and pingTimeout how long it has to answer.
+	pingAfter, pingTimeout = 20 * time.Second, 10 * time.Second
 
 	// pipeSize is the size of the in-process connection's buffers, in bytes: gRPC's window for a stream, so that it is never
 	// the narrower of the two.
@@ -45,7 +49,10 @@ func dial(o *options, stderr io.Writer) (*service, error) {
 	if o.server == "" {
 		return serveHere(stderr)
 	}
-	var opts []client.Option
+	// A service that stopped answering, but whose connection stands, is given up after a while; not more often asked than
+	// shakerd suffers.
+	alive := grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout})
+	opts := []client.Option{client.WithDialOptions(alive)}
 	if o.insecure {
 		opts = append(opts, client.WithInsecure())
 	}

@@ -15,7 +15,8 @@ import (
 const ownMaxAge = 3 * time.Second
 
 // own knows this host's own addresses. It reads them when it is asked and its reading is older than ownMaxAge; those who ask
-// meanwhile wait for the new one, because with an old one an address that was just given to this host could be probed.
+// meanwhile wait for the new one. So an address that was given to this host less than ownMaxAge ago may still be probed, and so
+// may one that is this host's by a route alone (ip route add local …), which no interface has.
 //
 // Where a reading fails, as it does for want of a file descriptor, the last that worked stays in force until the next try,
 // after ownMaxAge. Denying everything instead would turn a trouble of ours into a failure of every target; forgetting the

@@ -108,9 +108,9 @@ func TestErrorOfTheContext(t *testing.T) {
 			return nil, &net.DNSError{Err: "operation was canceled", UnwrapErr: ctx.Err()}
 		}
 		group := NewGroup(Config{Lookups: 1, Resolver: resolverFunc(canceled)})
-		_, running := group.lookup(ctx, "a", Any)
-		group.places <- struct{}{} // full, so that the next one stands in the line
-		_, waiting := group.lookup(ctx, "a", Any)
+		_, running := group.lookup(group.Request(ctx), "a", Any)
+		group.enter(group.Request(t.Context())) // full, so that the next one stands in the line
+		_, waiting := group.lookup(group.Request(ctx), "a", Any)
 		for _, err := range []error{running, waiting} {
 			for _, want := range tt.want {
 				if !errors.Is(err, want) {

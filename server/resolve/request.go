@@ -16,6 +16,7 @@ type Request struct {
 	open    map[question]*lookup // mu protects; asked for, and not yet answered by the resolver
 	queue   []*lookup            // mu protects; those of open that no worker has taken, oldest first
 	workers int                  // mu protects; goroutines in work
+	running int                  // the group's mu protects; lookups that have a place
 }
 
 // question is what two who ask must have in common to share a lookup.
@@ -69,7 +70,7 @@ func (r *Request) work() {
 		if l == nil {
 			return
 		}
-		addrs, err := r.group.lookup(r.ctx, l.name, l.family)
+		addrs, err := r.group.lookup(r, l.name, l.family)
 		answer := Answer{Name: l.name, Family: l.family, Waiters: r.settle(l), Addrs: addrs, Err: err}
 		select {
 		case r.answers <- answer:

@@ -138,12 +138,62 @@ func TestBoundOfGroup(t *testing.T) {
 	})
 }
 
+// TestNewcomersFindAPlace: requests with many names that hang, as with a dead name server, do not take all places: who comes
+// with one name is served at once, and when all is over every place is free.
+func TestNewcomersFindAPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const places, greedy = DefaultLookups, 100
+		held := newHeldResolver()
+		group := NewGroup(Config{Resolver: held, Lookups: places})
+		ctx, cancel := context.WithCancel(t.Context())
+		var requests []*Request
+		for range greedy {
+			r := group.Request(ctx)
+			for id := range uint32(100) {
+				r.Lookup(fmt.Sprint("n", id), Any, id)
+			}
+			requests = append(requests, r)
+		}
+		running := 0
+		for more := true; more; {
+			synctest.Wait()
+			select {
+			case <-held.begun:
+				running++
+			default:
+				more = false
+			}
+		}
+		if running >= places || running < places/2 {
+			t.Errorf("%d of %d places are taken", running, places)
+		}
+		newcomer := group.Request(t.Context())
+		newcomer.Lookup("one", Any, 1)
+		l := <-held.begun
+		if l.host != "one." {
+			t.Fatalf("%s begins", l.host)
+		}
+		l.answer <- one
+		<-newcomer.Answers()
+		cancel()
+		synctest.Wait()
+		for _, r := range requests {
+			if r.running != 0 {
+				t.Errorf("%d places are still held", r.running)
+			}
+		}
+		if group.free != places || len(group.waiting) != 0 {
+			t.Errorf("%d of %d places are free, %d wait", group.free, places, len(group.waiting))
+		}
+	})
+}
+
 // TestContextEnds: whatever a worker is at (the resolver, the line, an answer that nobody takes), it ends with the context.
 func TestContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		held := newHeldResolver()
 		ctx, cancel := context.WithCancel(t.Context())
-		r := NewGroup(Config{Resolver: held, Lookups: 2, LookupsPerRequest: 3}).Request(ctx)
+		r := NewGroup(Config{Resolver: held, Lookups: 8, LookupsPerRequest: 3}).Request(ctx) // so that two run
 		for id := range uint32(8) {
 			r.Lookup(fmt.Sprint("n", id), Any, id)
 		}

@@ -51,16 +51,20 @@ const (
 // makes carries google.rpc.ErrorInfo with the domain `tcpshaker.v1`; details are 4 KiB at most.
 //
 // Each call may carry a request id in the header `x-request-id`: 1 to 128 visible ASCII characters. The service makes one
-// where there is none; it stands in the service's log and comes back in the response header of the same name.
+// where there is none; it stands in the service's log and comes back in the response header of the same name. A request
+// that cannot be read (not protobuf, a string that is not UTF-8, more than 4 MiB) is refused by gRPC itself, with INTERNAL or
+// RESOURCE_EXHAUSTED, and with neither details nor a request id.
 type ShakerServiceClient interface {
 	// Check probes a batch of targets once, and answers when all of them are decided.
 	//
 	// Errors: INVALID_ARGUMENT without targets or with an option out of range. RESOURCE_EXHAUSTED where there are more
-	// targets than GetVantageResponse.limits allows or where the answer could exceed 3 MiB (StreamCheck has neither limit),
-	// and where the request exceeds 4 MiB. UNAVAILABLE while the service drains; it is safe to ask again.
+	// targets than GetVantageResponse.limits allows or where the answer could exceed 3 MiB (StreamCheck takes more, in several
+	// messages, and answers in parts), and where the request exceeds 4 MiB. UNAVAILABLE while the service drains; it is safe
+	// to ask again.
 	//
-	// Deadline: set one. The service keeps back a tenth of it, at least 10 ms and at most 100 ms, for the way home, and
-	// answers what is known by then; the targets that are not decided get REASON_DEADLINE_EXCEEDED.
+	// Deadline: set one. The service keeps back a tenth of it, or 10 µs per target if that is more, at least 10 ms and at most
+	// 100 ms, but never more than half, for the way home, and answers what is known by then; the targets that are not decided
+	// get REASON_DEADLINE_EXCEEDED.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
 	// StreamCheck probes any number of targets, sent in any number of messages, and answers them as they complete.
 	//
@@ -73,8 +77,9 @@ type ShakerServiceClient interface {
 	// everything and then reads comes to a halt with gRPC's flow control, for ever. A slow reader holds back its own stream
 	// and no other.
 	//
-	// Errors: as for Check; they end the stream, and what had been sent before and was not answered is dropped. A deadline
-	// works as for Check. A caller that cancels frees everything that is under way at once.
+	// Errors: as for Check, with the limits holding for each message; they end the stream, and what had been sent before and
+	// was not answered is dropped. So does a single target that is so long that its result, which repeats it, could exceed
+	// 3 MiB. A deadline works as for Check. A caller that cancels frees everything that is under way at once.
 	StreamCheck(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StreamCheckRequest, StreamCheckResponse], error)
 	// GetVantage tells who asks, from where, and what it allows this caller. It sends no packet.
 	GetVantage(ctx context.Context, in *GetVantageRequest, opts ...grpc.CallOption) (*GetVantageResponse, error)
@@ -146,16 +151,20 @@ func (c *shakerServiceClient) GetVantage(ctx context.Context, in *GetVantageRequ
 // makes carries google.rpc.ErrorInfo with the domain `tcpshaker.v1`; details are 4 KiB at most.
 //
 // Each call may carry a request id in the header `x-request-id`: 1 to 128 visible ASCII characters. The service makes one
-// where there is none; it stands in the service's log and comes back in the response header of the same name.
+// where there is none; it stands in the service's log and comes back in the response header of the same name. A request
+// that cannot be read (not protobuf, a string that is not UTF-8, more than 4 MiB) is refused by gRPC itself, with INTERNAL or
+// RESOURCE_EXHAUSTED, and with neither details nor a request id.
 type ShakerServiceServer interface {
 	// Check probes a batch of targets once, and answers when all of them are decided.
 	//
 	// Errors: INVALID_ARGUMENT without targets or with an option out of range. RESOURCE_EXHAUSTED where there are more
-	// targets than GetVantageResponse.limits allows or where the answer could exceed 3 MiB (StreamCheck has neither limit),
-	// and where the request exceeds 4 MiB. UNAVAILABLE while the service drains; it is safe to ask again.
+	// targets than GetVantageResponse.limits allows or where the answer could exceed 3 MiB (StreamCheck takes more, in several
+	// messages, and answers in parts), and where the request exceeds 4 MiB. UNAVAILABLE while the service drains; it is safe
+	// to ask again.
 	//
-	// Deadline: set one. The service keeps back a tenth of it, at least 10 ms and at most 100 ms, for the way home, and
-	// answers what is known by then; the targets that are not decided get REASON_DEADLINE_EXCEEDED.
+	// Deadline: set one. The service keeps back a tenth of it, or 10 µs per target if that is more, at least 10 ms and at most
+	// 100 ms, but never more than half, for the way home, and answers what is known by then; the targets that are not decided
+	// get REASON_DEADLINE_EXCEEDED.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
 	// StreamCheck probes any number of targets, sent in any number of messages, and answers them as they complete.
 	//
@@ -168,8 +177,9 @@ type ShakerServiceServer interface {
 	// everything and then reads comes to a halt with gRPC's flow control, for ever. A slow reader holds back its own stream
 	// and no other.
 	//
-	// Errors: as for Check; they end the stream, and what had been sent before and was not answered is dropped. A deadline
-	// works as for Check. A caller that cancels frees everything that is under way at once.
+	// Errors: as for Check, with the limits holding for each message; they end the stream, and what had been sent before and
+	// was not answered is dropped. So does a single target that is so long that its result, which repeats it, could exceed
+	// 3 MiB. A deadline works as for Check. A caller that cancels frees everything that is under way at once.
 	StreamCheck(grpc.BidiStreamingServer[StreamCheckRequest, StreamCheckResponse]) error
 	// GetVantage tells who asks, from where, and what it allows this caller. It sends no packet.
 	GetVantage(context.Context, *GetVantageRequest) (*GetVantageResponse, error)
