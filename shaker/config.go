@@ -67,6 +67,7 @@ type Config struct {
 // hooks let a test put its own in the place of what an engine meets by itself. The zero value changes nothing.
 type hooks struct {
 	selfCheck     func() error           // of mode Auto
+	opened        func(fd int)           // is given each socket that was opened
 	ports         func() (low, high int) // the range of local ports
 	idle          time.Duration          // how long a loop with nothing to do keeps its idle sockets
 	stall         func()                 // runs between the reading of the counters and the leaving

@@ -264,6 +264,9 @@ func (s *shard) takeSocket(v6 bool) (int32, syscall.Errno) {
 	if errno == 0 {
 		x := &s.table.slots[i]
 		if errno = s.poller.watch(fd, token{uint32(i), x.generation}); errno == 0 {
+			if opened := s.engine.config.hooks.opened; opened != nil {
+				opened(fd)
+			}
 			x.fd, x.v6 = int32(fd), v6
 			x.usesLeft = uint16(leastUses - 1 + s.random()%(mostUses-leastUses+1))
 			s.counters.SocketsOpened++
