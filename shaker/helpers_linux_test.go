@@ -72,13 +72,18 @@ func listenBacklog(t testing.TB, ip netip.Addr, backlog int) *listener {
 // bound returns a socket that keeps a port without listening on it: who knocks is refused.
 func bound(t testing.TB, ip netip.Addr) *listener {
 	t.Helper()
+	return boundOf(t, ip, unix.IPPROTO_TCP)
+}
+
+func boundOf(t testing.TB, ip netip.Addr, protocol int) *listener {
+	t.Helper()
 	family, sa := unix.AF_INET, unix.Sockaddr(nil)
 	if ip.Is4() {
 		sa = &unix.SockaddrInet4{Addr: ip.As4()}
 	} else {
 		family, sa = unix.AF_INET6, &unix.SockaddrInet6{Addr: ip.As16()}
 	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		t.Fatal(os.NewSyscallError("socket", err))
 	}

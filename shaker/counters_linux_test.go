@@ -1,0 +1,184 @@
+package shaker
+
+import (
+	"bufio"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/CarterTsai/tcp-shaker/shaker/internal/testnet"
+	"golang.org/x/sys/unix"
+)
+
+// tcpCounters reads the namespace's counters of TCP: those of /proc/net/snmp under "Tcp", of /proc/net/netstat under "TcpExt".
+func tcpCounters(t *testing.T) map[string]int {
+	t.Helper()
+	counters := map[string]int{}
+	for _, path := range []string{"/proc/net/snmp", "/proc/net/netstat"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for line := range strings.Lines(string(text)) {
+			fields := strings.Fields(line)
+			if names == nil || names[0] != fields[0] {
+				names = fields
+				continue
+			}
+			for i, name := range names[1:] {
+				value, err := strconv.Atoi(fields[i+1])
+				if err != nil {
+					t.Fatal(err)
+				}
+				counters[strings.TrimSuffix(names[0], ":")+name] = value
+			}
+			names = nil
+		}
+	}
+	return counters
+}
+
+// TestTheKernelCountsNoConnection: what the target's kernel counts, which is ours as well here, is one embryonic reset a probe,
+// and no passive open; with SYN cookies, which keep no embryo, not even that. Nobody is left in TIME_WAIT.
+func TestTheKernelCountsNoConnection(t *testing.T) {
+	testnet.Private(t)
+	for _, cookies := range []string{"1", "2"} { // when needed, always
+		t.Run("syncookies="+cookies, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, mode Mode, f family) {
+				testnet.Sysctl(t, "net/ipv4/tcp_syncookies", cookies)
+				const probes = 1000
+				l := listen(t, f.loopback(0))
+				e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 100})
+				before := tcpCounters(t)
+				batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: l.addr, Timeout: patience} }))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, r := range collect(t, batch, probes) {
+					if r.Outcome != Open || r.Silence != Proven && !stopped(e) {
+						t.Fatalf("%s, silence %s", r.String(), r.Silence)
+					}
+				}
+				after := tcpCounters(t)
+				embryos := probes
+				if cookies == "2" {
+					embryos = 0
+				}
+				for name, want := range map[string]int{
+					"TcpPassiveOpens": 0, "TcpActiveOpens": probes, "TcpExtEmbryonicRsts": embryos, "TcpExtTW": 0,
+					"TcpEstabResets": probes, // the prober's own side, which is in the same namespace
+				} {
+					got := after[name] - before[name]
+					if got != want && !stopped(e) {
+						t.Errorf("%s +%d, want +%d", name, got, want)
+					}
+				}
+				if n := l.noticed(t); n != 0 && !stopped(e) {
+					t.Errorf("%d noticed", n)
+				}
+			})
+		})
+	}
+}
+
+// TestListenersOfEveryKind answer, and none of them notices.
+func TestListenersOfEveryKind(t *testing.T) {
+	const probes, mptcp = 200, 262 // IPPROTO_MPTCP
+	for _, kind := range []struct {
+		name                    string
+		protocol, option, value int
+	}{
+		{"deferred accept", unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 5},
+		{"fast open", unix.IPPROTO_TCP, unix.TCP_FASTOPEN, 16},
+		{"multipath", mptcp, 0, 0},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, mode Mode, f family) {
+				l := boundOf(t, f.loopback(0), kind.protocol)
+				if kind.option != 0 {
+					if err := unix.SetsockoptInt(l.fd, unix.IPPROTO_TCP, kind.option, kind.value); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := unix.Listen(l.fd, 4096); err != nil {
+					t.Fatal(err)
+				}
+				e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 100})
+				batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: l.addr, Timeout: patience} }))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, r := range collect(t, batch, probes) {
+					if r.Outcome != Open || r.Silence != Proven && !stopped(e) {
+						t.Fatalf("%s, silence %s", r.String(), r.Silence)
+					}
+				}
+				if n := l.noticed(t); n != 0 && !stopped(e) {
+					t.Errorf("%d noticed", n)
+				}
+			})
+		})
+	}
+}
+
+// killMe, in the environment, makes the test binary a prober that is to be killed; it holds the address to knock at.
+const killMe = "TCPSHAKER_KILL_ME"
+
+// TestKilledProberIsNotNoticed: kill -9 with thousands of handshakes answered and not left yet: the kernel closes their
+// sockets, and each sends an RST, not a FIN, which would be an ACK and make the connection.
+func TestKilledProberIsNotNoticed(t *testing.T) {
+	testnet.Private(t)
+	const sockets = 2000
+	if to := os.Getenv(killMe); to != "" {
+		addr := netip.MustParseAddrPort(to)
+		var scratch sockaddr
+		for range sockets {
+			fd, errno := openSocket(addr.Addr().Is6(), Reuse, 0)
+			if errno != 0 {
+				t.Fatal(errno)
+			}
+			if errno := connect(int32(fd), &scratch, scratch.set(addr, 0)); errno != eInProgress {
+				t.Fatal(errno)
+			}
+		}
+		os.Stdout.WriteString("ready\n")
+		select {}
+	}
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			l := listen(t, f.loopback(0))
+			cmd := exec.CommandContext(patient(t), "/proc/self/exe", "-test.run=^TestKilledProberIsNotNoticed$")
+			cmd.Env = append(os.Environ(), killMe+"="+l.addr.String())
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, began := tcpCounters(t), time.Now()
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			line, err := bufio.NewReader(out).ReadString('\n')
+			if err != nil || line != "ready\n" {
+				t.Fatalf("%q, %v", line, err)
+			}
+			if err := cmd.Process.Signal(unix.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			took := time.Since(began)
+			cmd.Wait()
+			after := tcpCounters(t)
+			if n := l.noticed(t); n != 0 && took < 150*time.Millisecond {
+				t.Errorf("%d of %d handshakes were noticed", n, sockets)
+			}
+			if n := after["TcpActiveOpens"] - before["TcpActiveOpens"]; n < sockets {
+				t.Errorf("%d handshakes began", n)
+			}
+			t.Logf("killed after %s", took)
+		})
+	}
+}
