@@ -57,17 +57,33 @@ func (a *addresses) claim(key netip.AddrPort) (*address, bool) {
 	return to, true
 }
 
-// release gives a place back. It goes to the job that has waited longest, which is returned for its share to start; the
-// place is kept for it.
-func (a *addresses) release(to *address) *waiter {
+// release gives a place back. It goes to the job that has waited longest, which is returned for its share to start; the place is
+// kept for it. Where the address has room for more than it holds, because an EADDRNOTAVAIL had taken places away, and gave one
+// back without another, a second job gets a place as well.
+func (a *addresses) release(to *address) (next [2]*waiter) {
+	full := to.full
 	to.full = false
-	if w := to.first; w != nil && to.inFlight <= a.limit {
-		w.leave()
-		return w
+	switch {
+	case to.first == nil:
+		to.inFlight--
+		a.forget(to)
+	case full || to.inFlight >= a.limit:
+		next[0] = to.hand()
+	default:
+		next[0] = to.hand()
+		if to.first != nil {
+			to.inFlight++
+			next[1] = to.hand()
+		}
 	}
-	to.inFlight--
-	a.forget(to)
-	return nil
+	return next
+}
+
+// hand takes out the job that has waited longest; there must be one.
+func (to *address) hand() *waiter {
+	w := to.first
+	w.leave()
+	return w
 }
 
 // exhausted notes that the kernel had no source port left toward an address, for the probe that holds a place there. It reports

@@ -136,9 +136,10 @@ func (s *shard) judge(i int32) bool {
 		s.open(i, &r, false)
 		return true
 	case icmp.From.IsValid() && (errno == 0 || errno == icmpErrno):
-		r.Outcome, r.Cause = judgeICMP(icmp, r.Source.Addr(), r.Addr.Addr())
+		r.Outcome, r.Cause = judgeICMP(icmp, r.Source.Addr(), r.Addr.Addr().WithZone(""))
 		r.ICMP, r.Errno = icmp, icmpErrno
-	case errno == eConnRefused && s.info.Segs_in == 0: // no RST came: ICMP, of a kernel that does not keep it for us
+	case errno == eConnRefused && s.info.Segs_in == 0 && s.info.Segs_out > 0:
+		// The kernel counts segments, and no RST came: ICMP, of a kernel that does not keep it for us.
 		r.Outcome, r.Cause, r.Errno = Unreachable, PortUnreachable, errno
 	case errno != 0:
 		r.Outcome, r.Cause = answeredWith(errno)
@@ -216,7 +217,7 @@ func (s *shard) finish(i int32, r *Result, keep bool) {
 	sh, at := x.share, x.address
 	s.deadlines.remove(i)
 	s.table.land(i)
-	if keep && s.mode == Reuse {
+	if keep && s.mode == Reuse && x.job.scope == 0 { // a zone binds the socket to its interface for life
 		s.table.keep(i)
 	} else {
 		s.discard(i)
@@ -235,14 +236,14 @@ func (s *shard) finish(i int32, r *Result, keep bool) {
 	s.answer(sh, r)
 }
 
-// release gives a place at an address back, and hands it to a job that waits there.
+// release gives a place at an address back, and hands it to who waits there.
 func (s *shard) release(at *address) {
-	w := s.addresses.release(at)
-	if w == nil {
-		return
+	for _, w := range s.addresses.release(at) {
+		if w != nil {
+			w.share.handed.push(w)
+			s.enqueue(w.share)
+		}
 	}
-	w.share.handed.push(w)
-	s.enqueue(w.share)
 }
 
 // takeSocket returns a slot with a socket of the family that is in no one's use.

@@ -37,7 +37,7 @@ func newJobs(probes []Probe, now int64) ([]job, error) {
 
 func newJob(p *Probe, now int64, zones *zones) (job, error) {
 	addr := p.Addr.Addr().Unmap()
-	switch addr { // connect(2) does the same
+	switch addr.WithZone("") { // connect(2) does the same
 	case netip.IPv4Unspecified():
 		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	case netip.IPv6Unspecified():

@@ -156,13 +156,18 @@ func FuzzAddresses(f *testing.F) {
 				to := flying[0]
 				flying = flying[1:]
 				key := to.key
-				if w := a.release(to); w != nil {
+				next := a.release(to)
+				for _, w := range next {
+					if w == nil {
+						continue
+					}
 					if w.job.id != waiting[key][0] {
 						t.Fatalf("%d before %d", w.job.id, waiting[key][0])
 					}
 					waiting[key] = waiting[key][1:]
 					flying = append(flying, to)
-				} else if len(waiting[key]) > 0 {
+				}
+				if next[0] == nil && len(waiting[key]) > 0 {
 					t.Fatal("a place was free and somebody waited")
 				}
 			case 3:
@@ -220,6 +225,31 @@ func TestExhaustedWaitsOnlyForItsOwn(t *testing.T) {
 	}
 	if a.release(only); len(a.byAddr) != 0 {
 		t.Fatal("not forgotten")
+	}
+}
+
+// TestAnAddressRecovers: after an EADDRNOTAVAIL with many waiting, the places at the address fill up again as long as it does not
+// come back.
+func TestAnAddressRecovers(t *testing.T) {
+	const limit = 16
+	a := newAddresses(limit)
+	key := netip.MustParseAddrPort("127.0.0.1:1")
+	sh := &share{flying: none}
+	to, _ := a.claim(key)
+	second, _ := a.claim(key)
+	if !a.exhausted(second) {
+		t.Fatal("one is in flight, so waiting helps")
+	}
+	for range 500 {
+		to.park(job{}, sh)
+	}
+	most := 0
+	for len(sh.parked) > 0 {
+		a.release(to)
+		most = max(most, to.inFlight)
+	}
+	if most != limit {
+		t.Errorf("never more than %d in flight, of %d", most, limit)
 	}
 }
 

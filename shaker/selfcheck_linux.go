@@ -101,10 +101,14 @@ func shakeOnce(fd int, to netip.AddrPort) error {
 		return fmt.Errorf("no handshake within %s (TCP state %d)", selfCheckPatience, info.State)
 	}
 	kept := silence(countersOf(&info), time.Duration(clock()-before))
-	if info.Segs_out == 0 || kept == Broken {
+	switch {
+	case info.Segs_out == 0 || kept == Broken:
 		return fmt.Errorf("%d segments sent before leaving, want the SYN alone", info.Segs_out)
+	case info.Segs_in != 1 || info.Bytes_acked != 1: // judge relies on both, and on their being reset
+		return fmt.Errorf("%d segments received and %d bytes acknowledged, want the SYN-ACK and the SYN alone", info.Segs_in, info.Bytes_acked)
+	default:
+		return nil
 	}
-	return nil
 }
 
 // awaitAnswer waits for the handshake of a socket to be answered, one way or another.

@@ -64,14 +64,15 @@ type shard struct {
 	told     []*share            // those whose batches are to be signaled at the end of the turn
 	queued   int                 // jobs that wait, for all shares
 
-	mail       []message
-	unread     int   // index of the first message of mail that was not received
-	closing    bool  // the inbox was closed when mail was taken
-	closed     bool  // and all of it was received
-	permit     bool  // the pace has granted a start that was not used yet
-	polled     int64 // clock at the end of the last poll
-	asked      int64 // clock at the beginning of the last poll
-	distrusted int64 // nothing expires unless a poll has begun at this clock or later; 0 where there was no gap
+	mail          []message
+	unread        int   // index of the first message of mail that was not received
+	closing       bool  // the inbox was closed when mail was taken
+	closed        bool  // and all of it was received
+	permit        bool  // the pace has granted a start that was not used yet
+	polled        int64 // clock at the end of the last poll
+	asked         int64 // clock at the beginning of the last poll
+	distrusted    int64 // nothing expires unless a poll has begun at this clock or later; 0 where there was no gap
+	distrustedFor int64 // how long the gap was
 
 	scratch sockaddr
 	info    tcpInfo
@@ -265,8 +266,8 @@ func (s *shard) start() (started bool, again int64) {
 }
 
 // pick brings the share whose turn it is to the front of the queue and returns it; nil where nothing can be started now, or
-// where it has passed over as many stale shares as it may. Those that have their fair share are no more than an eighth of the
-// table's places.
+// where it has passed over as many stale shares as it may. Those that have their fair share it passes over as well; each of
+// them has something in flight, so they are fewer than the table's places.
 func (s *shard) pick(stale *int) *share {
 	free := s.table.free()
 	if free <= 0 {
@@ -294,8 +295,10 @@ func (s *shard) rest(again int64) int {
 		return 0
 	}
 	until := int64(-1)
-	if d, ok := s.deadlines.next(); ok {
-		until = max(d.at, s.distrusted)
+	if s.distrusted != 0 { // the next poll but one may expire again, and the gap is forgotten
+		until = s.distrusted
+	} else if d, ok := s.deadlines.next(); ok {
+		until = d.at
 	} else if s.queued == 0 && s.table.pooled() > 0 {
 		until = clock() + int64(s.engine.config.hooks.idle)
 	}
@@ -313,7 +316,6 @@ func (s *shard) rest(again int64) int {
 func (s *shard) poll(ms int) int {
 	s.asked = clock()
 	turn := s.asked - s.polled
-	s.counters.LongestTurn = max(s.counters.LongestTurn, time.Duration(turn))
 	var n int
 	if ms == 0 {
 		n = s.poller.poll()
@@ -322,11 +324,13 @@ func (s *shard) poll(ms int) int {
 	}
 	s.polled = clock()
 	late := s.polled - s.asked - int64(ms)*int64(time.Millisecond)
+	away := turn
 	if ms >= 0 {
-		s.counters.LongestTurn = max(s.counters.LongestTurn, time.Duration(late))
+		away = max(turn, late)
 	}
-	if s.distrusted == 0 && (turn > gap || ms >= 0 && late > gap) {
-		s.distrusted = s.polled + grace // which is not put off by the next gap, or a busy machine would let nothing expire
+	s.counters.LongestTurn = max(s.counters.LongestTurn, time.Duration(away))
+	if away > max(gap, 2*s.distrustedFor) { // the next gap puts it off only if it is far longer, or a busy machine would do so for ever
+		s.distrusted, s.distrustedFor = s.polled+grace, away
 	}
 	if n == 0 && ms >= int(s.engine.config.hooks.idle/time.Millisecond) && s.table.inFlight == 0 && s.queued == 0 {
 		s.retire()
@@ -346,6 +350,8 @@ func (s *shard) read(n int) {
 		switch x := &s.table.slots[t.slot]; {
 		case x.generation != t.generation:
 			s.counters.StaleEvents++
+		case x.state == doomed && answered: // too late for its probe, and not to be noticed while it waits to be closed
+			disconnect(x.fd)
 		case x.state != flying:
 			s.counters.IdleEvents++
 		case answered:
@@ -362,7 +368,7 @@ func (s *shard) expire() {
 	if s.asked < s.distrusted {
 		return
 	}
-	s.distrusted = 0
+	s.distrusted, s.distrustedFor = 0, 0
 	for range expiryPerTurn {
 		d, ok := s.deadlines.next()
 		if !ok || d.at > s.asked {

@@ -376,16 +376,21 @@ func TestSelfConnectIsRefused(t *testing.T) {
 		e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 1})
 		batch, err := e.Submit(patient(t), probesOf(probes, func(i int) Probe {
 			ip := f.loopback(0)
-			if i%2 == 0 { // which is the same for the kernel
+			switch i % 3 { // which is all the same for the kernel
+			case 0:
 				ip = f.unspecified()
+			case 1:
+				if f.v6 {
+					ip = f.unspecified().WithZone("lo")
+				}
 			}
-			return Probe{Addr: netip.AddrPortFrom(ip, uint16(50000+i/2%20)), Timeout: patience}
+			return Probe{Addr: netip.AddrPortFrom(ip, uint16(50000+i/3%20)), Timeout: patience}
 		}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range collect(t, batch, probes) {
-			if r.Outcome != Refused || r.Addr.Addr() != f.loopback(0) {
+			if r.Outcome != Refused || r.Addr.Addr().WithZone("") != f.loopback(0) {
 				t.Fatal(r.String())
 			}
 		}
@@ -420,4 +425,26 @@ func TestExhaustedAddressIsNotForgotten(t *testing.T) {
 		check(t, e, patient(t), mute, time.Millisecond, TimedOut)
 		check(t, e, patient(t), open.addr, patience, Open)
 	})
+}
+
+// TestZoneDoesNotStick: a probe of a link-local address with a zone binds its socket to that interface for life, so that socket
+// is not used again: the next probe would leave by the wrong interface, and a healthy target would be silent.
+func TestZoneDoesNotStick(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode.String(), func(t *testing.T) {
+			f := families[1]
+			testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) { p.Send(syn.SYNACK(true)) }))
+			e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 1})
+			zoned := netip.AddrPortFrom(netip.MustParseAddr("fe80::aaaa%peer0"), 443)
+			local := listen(t, f.loopback(0))
+			for range 3 {
+				r, err := e.Check(patient(t), zoned, patience)
+				if err != nil || r.Outcome != Open || r.Addr != zoned {
+					t.Errorf("%s, %v", r.String(), err)
+				}
+				check(t, e, patient(t), local.addr, patience, Open)
+				check(t, e, patient(t), f.target(1), patience, Open)
+			}
+		})
+	}
 }
