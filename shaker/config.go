@@ -15,8 +15,8 @@ const (
 	// Auto, the zero value, is Reuse where this kernel passes the self-check that New makes, and Fresh elsewhere. Stats never
 	// reports it.
 	Auto Mode = iota
-	// Reuse disconnects a socket whose handshake the target answered, and uses it again: two connect(2) calls a probe, half
-	// the cost of Fresh. The self-check is not made.
+	// Reuse disconnects a socket whose handshake the target answered, and uses it again: two connect(2) calls a probe, two
+	// thirds of the cost of Fresh. The self-check is not made.
 	Reuse
 	// Fresh opens a new socket for every probe and closes it after. The self-check is not made.
 	Fresh

@@ -34,23 +34,32 @@
 //
 // # What it keeps to
 //
-//  1. One owner. A socket is opened, watched and closed by its shard's goroutine; no other sees its number.
-//  2. One answer. An accepted probe gives exactly one Result, also at a cancel, at a close, and at an error of ours.
-//  3. No stale event. Epoll's data holds the slot and the generation of its socket; a mismatch is dropped, and counted.
-//  4. Idle sockets speak too. A slot knows whether it is in flight; an event for one that is not is dropped, and counted.
+//  1. One owner. A socket is opened, watched and closed by its shard's goroutine; no other sees its number (the race detector).
+//  2. One answer. An accepted probe gives exactly one Result, also at a cancel, at a close, and at an error of ours
+//     (TestOneAnswer, TestAddWhileClosing).
+//  3. No stale event. Epoll's data holds the slot and the generation of its socket; a mismatch is dropped, and counted
+//     (TestNoStaleEvent).
+//  4. Idle sockets speak too. A slot knows whether it is in flight; an event for one that is not is dropped, and counted
+//     (TestIdleSocketsSpeakToo).
 //  5. SO_ERROR 0 is no proof. Open needs EPOLLOUT with neither EPOLLERR nor EPOLLHUP, or a kernel that says that our SYN was
-//     acknowledged, and a source that is not the target itself (a self-connect is Refused).
+//     acknowledged, and a source that is not the target itself: a self-connect is Refused (TestBareSYNIsNoAnswer,
+//     TestSelfConnectIsRefused).
 //  6. Only an answered socket is used again. After silence, ICMP, cancel or close it is closed: its next sequence number would be
-//     so near that a server still busy with the last handshake would answer the next one with an RST.
+//     so near that a server still busy with the last handshake would answer the next one with an RST
+//     (TestOnlyAnAnsweredSocketIsUsedAgain, TestServerStillInSYNRECV).
 //  7. Two hundred milliseconds. What a turn of a loop does is bounded, and nothing in it logs, blocks, or allocates in the steady
-//     state (but for a job that has to wait at its address). Each Open result says whether its silence is proven.
-//  8. Never wait for a reader. A batch has room for every answer before its probes start.
+//     state (but for a job that has to wait at its address). Each Open result says whether its silence is proven
+//     (TestNobodyNotices, TestStallIsNotSilence, TestSteadyStateAllocatesNothing).
+//  8. Never wait for a reader. A batch has room for every answer before its probes start (TestResultsKeepTheirOrderAndPlace).
 //  9. Answers before deadlines. A probe expires only after a poll that began after its deadline has not reported it, and after a
 //     stop of the process or the machine only some milliseconds later. Its timeout runs from connect(2); waiting before that
-//     is told apart, as Queued.
-//  10. Fair blame. Whatever our own kernel refuses to send is LocalError, never the target's fault.
-//  11. Fair shares. Batches start probes in turn, and of two or more places in flight none can hold all.
-//  12. Close means gone. It returns after every probe was answered, every loop has ended and every socket is closed.
+//     is told apart, as Queued (TestStoppedLoopIsNotTheTargetsFault, TestWaitingDoesNotCount).
+//  10. Fair blame. Whatever our own kernel refuses to send is LocalError, never the target's fault
+//     (TestExhaustedPortsAreOurTrouble, TestDescriptorsExhaustedAreOurTrouble, TestRoutesThatLeadNowhere).
+//  11. Fair shares. Batches start probes in turn, and of two or more places in flight none can hold all
+//     (TestNewcomersAreNotKeptWaiting).
+//  12. Close means gone. It returns after every probe was answered, every loop has ended and every socket is closed
+//     (TestCloseAnswersEverything).
 //
 // # Limits
 //

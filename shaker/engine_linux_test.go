@@ -289,25 +289,29 @@ func openFiles(t *testing.T) int {
 
 // TestCanceledBeforeItBegan: probes of a context that has ended are accepted and answered.
 func TestCanceledBeforeItBegan(t *testing.T) {
-	e := newEngine(t, Config{})
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	b, to := e.Open(ctx), silent(t, families[0].loopback(0))
-	for range 3 {
-		if err := b.Add(probesOf(100, func(int) Probe { return Probe{Addr: to} })); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b.Finish()
-	n := 0
-	for r := range b.All() {
-		if r.Outcome != Canceled || !errors.Is(r.Err, context.Canceled) {
-			t.Fatal(r.String())
-		}
-		n++
-	}
-	if n != 300 {
-		t.Fatalf("%d answers to 300 probes", n)
+	for _, mode := range modes {
+		t.Run(mode.String(), func(t *testing.T) {
+			e := newEngine(t, Config{Mode: mode})
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			b, to := e.Open(ctx), silent(t, families[0].loopback(0))
+			for range 3 {
+				if err := b.Add(probesOf(100, func(int) Probe { return Probe{Addr: to} })); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.Finish()
+			n := 0
+			for r := range b.All() {
+				if r.Outcome != Canceled || !errors.Is(r.Err, context.Canceled) {
+					t.Fatal(r.String())
+				}
+				n++
+			}
+			if n != 300 {
+				t.Fatalf("%d answers to 300 probes", n)
+			}
+		})
 	}
 }
 
@@ -355,83 +359,95 @@ func TestCloseAnswersEverything(t *testing.T) {
 // TestTimeoutsComeOnABusyMachine: a loop that is late at every turn, because other goroutines want the only processor, still ends
 // what nobody answers.
 func TestTimeoutsComeOnABusyMachine(t *testing.T) {
-	mute := silent(t, families[0].loopback(0))
-	e := newEngine(t, Config{Shards: 1})
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	var idle atomic.Bool
-	var hogs sync.WaitGroup
-	for range 6 {
-		hogs.Go(func() {
-			for !idle.Load() {
+	for _, mode := range modes {
+		t.Run(mode.String(), func(t *testing.T) {
+			mute := silent(t, families[0].loopback(0))
+			e := newEngine(t, Config{Mode: mode, Shards: 1})
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+			var idle atomic.Bool
+			var hogs sync.WaitGroup
+			for range 6 {
+				hogs.Go(func() {
+					for !idle.Load() {
+					}
+				})
 			}
+			ctx, cancel := context.WithTimeout(context.Background(), patience/3)
+			defer cancel()
+			check(t, e, ctx, mute, 50*time.Millisecond, TimedOut)
+			idle.Store(true)
+			hogs.Wait()
 		})
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience/3)
-	defer cancel()
-	check(t, e, ctx, mute, 50*time.Millisecond, TimedOut)
-	idle.Store(true)
-	hogs.Wait()
 }
 
 // TestManyBatchesEndAtOnce: the end of a context that very many batches share does not keep a loop from looking for answers.
 func TestManyBatchesEndAtOnce(t *testing.T) {
-	const batches = 50_000
-	e := newEngine(t, Config{Shards: 1, MaxInFlight: 100})
-	mute := silent(t, families[0].loopback(0))
-	ctx, cancel := context.WithCancel(patient(t))
-	all := make([]*Batch, batches)
-	for i := range all {
-		var err error
-		if all[i], err = e.Submit(ctx, []Probe{{Addr: mute, Timeout: time.Hour}}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cancel()
-	for _, b := range all {
-		for r := range b.All() {
-			if r.Outcome != Canceled {
-				t.Fatal(r.String())
+	for _, mode := range modes {
+		t.Run(mode.String(), func(t *testing.T) {
+			const batches = 50_000
+			e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 100})
+			mute := silent(t, families[0].loopback(0))
+			ctx, cancel := context.WithCancel(patient(t))
+			all := make([]*Batch, batches)
+			for i := range all {
+				var err error
+				if all[i], err = e.Submit(ctx, []Probe{{Addr: mute, Timeout: time.Hour}}); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
+			cancel()
+			for _, b := range all {
+				for r := range b.All() {
+					if r.Outcome != Canceled {
+						t.Fatal(r.String())
+					}
+				}
+			}
+			t.Logf("longest turn %s", e.Stats().LongestTurn)
+		})
 	}
-	t.Logf("longest turn %s", e.Stats().LongestTurn)
 }
 
 // TestAddWhileClosing: what Add accepts in the moment of Close is answered all the same.
 func TestAddWhileClosing(t *testing.T) {
-	mute := silent(t, families[0].loopback(0))
-	refused := 0
-	for range 200 {
-		e := newEngine(t, Config{Mode: Reuse, Shards: 2})
-		b := e.Open(patient(t))
-		begun := make(chan struct{})
-		var accepted, answered int
-		var adder sync.WaitGroup
-		adder.Go(func() {
-			for begun := sync.OnceFunc(func() { close(begun) }); ; begun() {
-				if err := b.Add(probesOf(40, func(int) Probe { return Probe{Addr: mute, Timeout: time.Hour} })); err != nil {
-					break
+	for _, mode := range modes {
+		t.Run(mode.String(), func(t *testing.T) {
+			mute := silent(t, families[0].loopback(0))
+			refused := 0
+			for range 200 {
+				e := newEngine(t, Config{Mode: mode, Shards: 2})
+				b := e.Open(patient(t))
+				begun := make(chan struct{})
+				var accepted, answered int
+				var adder sync.WaitGroup
+				adder.Go(func() {
+					for begun := sync.OnceFunc(func() { close(begun) }); ; begun() {
+						if err := b.Add(probesOf(40, func(int) Probe { return Probe{Addr: mute, Timeout: time.Hour} })); err != nil {
+							break
+						}
+						accepted += 40
+					}
+					b.Finish()
+				})
+				<-begun
+				e.Close()
+				adder.Wait()
+				for r := range b.All() {
+					if r.Outcome != Canceled || !errors.Is(r.Err, ErrClosed) {
+						t.Fatal(r.String())
+					}
+					answered++
 				}
-				accepted += 40
+				if answered != accepted {
+					t.Fatalf("%d answers to %d probes", answered, accepted)
+				}
+				refused += accepted - int(e.Stats().Done[Canceled])
 			}
-			b.Finish()
+			if refused == 0 {
+				t.Error("no shard was ever found closed: this proves nothing")
+			}
 		})
-		<-begun
-		e.Close()
-		adder.Wait()
-		for r := range b.All() {
-			if r.Outcome != Canceled || !errors.Is(r.Err, ErrClosed) {
-				t.Fatal(r.String())
-			}
-			answered++
-		}
-		if answered != accepted {
-			t.Fatalf("%d answers to %d probes", answered, accepted)
-		}
-		refused += accepted - int(e.Stats().Done[Canceled])
-	}
-	if refused == 0 {
-		t.Error("no shard was ever found closed: this proves nothing")
 	}
 }
 
@@ -660,18 +676,22 @@ func TestDescriptorsExhaustedAreOurTrouble(t *testing.T) {
 
 // TestPaceHolds: 200 starts at 1,000 a second take at least as long as they must, by any number of shards.
 func TestPaceHolds(t *testing.T) {
-	const probes, rate = 200, 1000
-	l := listen(t, families[0].loopback(0))
-	e := newEngine(t, Config{Shards: 3, Rate: rate})
-	began := time.Now()
-	batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: l.addr, Timeout: patience} }))
-	if err != nil {
-		t.Fatal(err)
-	}
-	collect(t, batch, probes)
-	least := time.Duration(probes-1)*time.Second/rate - time.Duration(paceBurst)
-	if took := time.Since(began); took < least {
-		t.Errorf("%d starts at %d a second took %s, want at least %s", probes, rate, took, least)
+	for _, mode := range modes {
+		t.Run(mode.String(), func(t *testing.T) {
+			const probes, rate = 200, 1000
+			l := listen(t, families[0].loopback(0))
+			e := newEngine(t, Config{Mode: mode, Shards: 3, Rate: rate})
+			began := time.Now()
+			batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: l.addr, Timeout: patience} }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			collect(t, batch, probes)
+			least := time.Duration(probes-1)*time.Second/rate - time.Duration(paceBurst)
+			if took := time.Since(began); took < least {
+				t.Errorf("%d starts at %d a second took %s, want at least %s", probes, rate, took, least)
+			}
+		})
 	}
 }
 
@@ -696,12 +716,16 @@ func TestSelfCheckFallsBack(t *testing.T) {
 
 // TestMappedAddressIsItsIPv4: ::ffff:127.0.0.1 is 127.0.0.1, and the result says so.
 func TestMappedAddressIsItsIPv4(t *testing.T) {
-	l := listen(t, families[0].loopback(0))
-	e := newEngine(t, Config{})
-	mapped := netip.AddrPortFrom(netip.AddrFrom16(l.addr.Addr().As16()), l.addr.Port())
-	r, err := e.Check(patient(t), mapped, patience)
-	if err != nil || r.Outcome != Open || r.Addr != l.addr {
-		t.Errorf("%s, %v", r.String(), err)
+	for _, mode := range modes {
+		t.Run(mode.String(), func(t *testing.T) {
+			l := listen(t, families[0].loopback(0))
+			e := newEngine(t, Config{Mode: mode})
+			mapped := netip.AddrPortFrom(netip.AddrFrom16(l.addr.Addr().As16()), l.addr.Port())
+			r, err := e.Check(patient(t), mapped, patience)
+			if err != nil || r.Outcome != Open || r.Addr != l.addr {
+				t.Errorf("%s, %v", r.String(), err)
+			}
+		})
 	}
 }
 
@@ -725,4 +749,62 @@ func probesOf(n int, probe func(i int) Probe) []Probe {
 		probes[i].ID = uint64(i)
 	}
 	return probes
+}
+
+// TestIdleSocketsSpeakToo: a socket that was disconnected and put into the pool reports a hang-up. It is nobody's answer.
+func TestIdleSocketsSpeakToo(t *testing.T) {
+	open, closed := listen(t, families[0].loopback(0)), bound(t, families[0].loopback(0))
+	e := newEngine(t, Config{Mode: Reuse, Shards: 1})
+	eventually(t, "an idle socket speaks", func() bool {
+		check(t, e, patient(t), open.addr, patience, Open)
+		check(t, e, patient(t), closed.addr, patience, Refused)
+		return e.Stats().IdleEvents > 0
+	})
+}
+
+// TestNoStaleEvent: an event of a socket that its slot has no more is dropped, whatever the slot is at.
+func TestNoStaleEvent(t *testing.T) {
+	e := newEngine(t, Config{Mode: Reuse, Shards: 1})
+	s, err := newShard(e, 1, 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.poller.close()
+	i := s.table.takeVacant()
+	s.table.vacate(i) // the socket of generation 0 is gone
+	i = s.table.takeVacant()
+	s.table.fly(i, &share{flying: none})
+	s.poller.events[0] = unix.EpollEvent{Events: unix.EPOLLOUT, Fd: i, Pad: 0}
+	s.read(1)
+	if s.counters.StaleEvents != 1 || s.table.slots[i].state != flying || s.counters.Done[Open] != 0 {
+		t.Errorf("%d stale, state %d", s.counters.StaleEvents, s.table.slots[i].state)
+	}
+}
+
+// TestSteadyStateAllocatesNothing: a batch that goes on allocates per message, not per probe.
+func TestSteadyStateAllocatesNothing(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode.String(), func(t *testing.T) {
+			const size, rounds = 1000, 20
+			l := listen(t, families[0].loopback(0))
+			e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 256})
+			probes := probesOf(size, func(int) Probe { return Probe{Addr: l.addr, Timeout: patience} })
+			b := e.Open(patient(t))
+			round := func() {
+				if err := b.Add(probes); err != nil {
+					t.Fatal(err)
+				}
+				for n := 0; n < size; {
+					results, _ := b.Next()
+					n += len(results)
+				}
+			}
+			round()
+			if perProbe := testing.AllocsPerRun(rounds, round) / size; perProbe > 0.02 {
+				t.Errorf("%.3f allocations a probe", perProbe)
+			}
+			b.Finish()
+			drain(b)
+		})
+	}
 }

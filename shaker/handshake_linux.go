@@ -7,7 +7,7 @@ import (
 )
 
 // What becomes of one handshake: begin sends its SYN; answered, failed, expired and dropped are its four ends. Each of them
-// builds the Result; the first three pass through finish.
+// builds the Result and gives it to answer, in shard_linux.go, the one place that answers; the first three pass through finish.
 
 // begin starts a job in a socket of its family. The job has a place at its address.
 func (s *shard) begin(sh *share, j *job, at *address) {

@@ -66,7 +66,7 @@ func closeSocket(fd int) { _ = unix.Close(fd) }
 
 // errnoOf returns the number of an error of package unix, which are all numbers.
 func errnoOf(err error) syscall.Errno {
-	if e, ok := err.(syscall.Errno); ok { //nolint:errorlint // package unix does not wrap
+	if e, ok := err.(syscall.Errno); ok { // package unix does not wrap
 		return e
 	}
 	return unix.EIO

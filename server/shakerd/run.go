@@ -107,7 +107,7 @@ func logStart(
 			"whoever reaches this service can probe what this host can reach", slog.String("listen", shared.text))
 	}
 	if stats.Mode == shaker.Fresh {
-		log.LogAttrs(ctx, slog.LevelWarn, "the engine uses a new socket for each handshake, at twice the cost",
+		log.LogAttrs(ctx, slog.LevelWarn, "the engine uses a new socket for each handshake, at one and a half times the cost",
 			slog.String("why", stats.ModeDetail))
 	}
 	if stats.MaxInFlight < o.maxInFlight {

@@ -292,7 +292,8 @@ const (
 	Reason_REASON_NO_ROUTE Reason = 30
 	// The service's machine had no file descriptor, source port or memory left. Nothing was sent.
 	Reason_REASON_LOCAL_RESOURCES Reason = 31
-	// The service's own machine rejected the packet (a local firewall).
+	// The service's own machine rejected the packet: a local firewall, with an ICMP error other than "host unreachable", which is
+	// what a kernel also says of a neighbour that does not answer ARP.
 	Reason_REASON_LOCAL_FILTERED Reason = 32
 	// The deadline of the RPC passed before the handshake's own timeout did.
 	Reason_REASON_DEADLINE_EXCEEDED Reason = 33

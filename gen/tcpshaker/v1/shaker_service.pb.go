@@ -30,7 +30,7 @@ type EngineMode int32
 const (
 	// Never sent.
 	EngineMode_ENGINE_MODE_UNSPECIFIED EngineMode = 0
-	// A socket whose handshake was answered is used again: half the cost of a fresh one.
+	// A socket whose handshake was answered is used again: two thirds of the cost of a fresh one.
 	EngineMode_ENGINE_MODE_REUSE EngineMode = 1
 	// A fresh socket for each handshake: asked for by the operator, or because this kernel did not pass the self-check that
 	// reuse needs.
