@@ -323,20 +323,20 @@ func (*GetVantageRequest) Descriptor() ([]byte, []int) {
 // GetVantageResponse describes the vantage point: the place in the network that the service asks from.
 type GetVantageResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the operator calls this place; by default the host name.
+	// What the operator calls this place: free text, as configured; by default the host name. Never empty.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What the operator says of this place, such as `region` = `eu-west`. Empty unless configured.
+	// What the operator says of this place, such as `region` = `eu-west`: free text, the keys not empty. Empty unless configured.
 	Labels map[string]string `protobuf:"bytes,2,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The version of the service.
+	// The version of the service, such as `v1.2.3`; `devel` or `unknown` for one that was built without. Never empty.
 	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
 	// How the engine makes its handshakes. Never ENGINE_MODE_UNSPECIFIED.
 	EngineMode EngineMode `protobuf:"varint,4,opt,name=engine_mode,json=engineMode,proto3,enum=tcpshaker.v1.EngineMode" json:"engine_mode,omitempty"`
-	// Why the engine is in that mode: one sentence for a person.
+	// Why the engine is in that mode: one sentence in English for a person, not to be parsed.
 	EngineModeDetail string `protobuf:"bytes,5,opt,name=engine_mode_detail,json=engineModeDetail,proto3" json:"engine_mode_detail,omitempty"`
-	// The addresses that packets to other machines leave from: at most one per IP family, none for a family without a
-	// route, IPv4 first.
+	// The IP addresses, without a port, that packets to other machines leave from: at most one per IP family, none for a
+	// family without a route, IPv4 first.
 	SourceAddresses []string `protobuf:"bytes,6,rep,name=source_addresses,json=sourceAddresses,proto3" json:"source_addresses,omitempty"`
-	// The release of the kernel whose TCP asks, as uname(2) gives it.
+	// The release of the kernel whose TCP asks, as uname(2) gives it, such as `6.18.44`. Empty where it cannot be read.
 	KernelRelease string `protobuf:"bytes,7,opt,name=kernel_release,json=kernelRelease,proto3" json:"kernel_release,omitempty"`
 	// The limits in force for this caller.
 	Limits        *Limits `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
