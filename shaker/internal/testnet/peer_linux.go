@@ -90,10 +90,11 @@ func (p *Peer) await6() {
 	p.t.Fatalf("no local route to %s", Own6)
 }
 
+// close ends the reader first, which starts timers, and then waits for those; what they still send is lost.
 func (p *Peer) close() {
-	p.timers.Wait()
 	p.tun.Close()
 	<-p.done
+	p.timers.Wait()
 }
 
 func (p *Peer) read() {
