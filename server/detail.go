@@ -93,6 +93,10 @@ func errnoDetail(r *shaker.Result) string {
 func resourceDetail(r *shaker.Result) string {
 	what := "this machine could not start the handshake"
 	switch r.Errno {
+	case 0:
+		if r.Sent() {
+			what = "a probe of this service's own may have answered, at each try"
+		}
 	case syscall.EADDRNOTAVAIL, syscall.EADDRINUSE:
 		what = "no free source port for this address"
 	case syscall.EMFILE, syscall.ENFILE:

@@ -42,8 +42,8 @@
 //  4. Idle sockets speak too. A slot knows whether it is in flight; an event for one that is not is dropped, and counted
 //     (TestIdleSocketsSpeakToo).
 //  5. SO_ERROR 0 is no proof. Open needs EPOLLOUT with neither EPOLLERR nor EPOLLHUP, or a kernel that says that our SYN was
-//     acknowledged, and a source that is not the target itself: a self-connect is Refused (TestBareSYNIsNoAnswer,
-//     TestSelfConnectIsRefused).
+//     acknowledged, and that the answer was not our own: a self-connect is Refused, and where another probe of ours may have
+//     answered, the target is asked again (TestBareSYNIsNoAnswer, TestSelfConnectIsRefused, TestProbesThatMeetAreNoAnswer).
 //  6. Only an answered socket is used again. After silence, ICMP, cancel or close it is closed: its next sequence number would be
 //     so near that a server still busy with the last handshake would answer the next one with an RST
 //     (TestOnlyAnAnsweredSocketIsUsedAgain, TestServerStillInSYNRECV).
@@ -66,8 +66,7 @@
 // The kernel sends a SYN that is not answered again after 1 s, and then less and less often (the sysctl
 // tcp_syn_linear_timeouts): a timeout below 1 s gives it one chance. A full accept queue is silence. A packet that was
 // dropped on this host, or an RST of its own firewall, looks like the target's. At most half of the range of local ports is
-// in flight to one address and port at a time; the rest wait. Descriptors bound what is in flight in all, see [Config]. Two
-// probes to closed ports of this very host can meet each other, where the port of each is the source of the other, and one
-// of them is then answered: with n source ports to choose from, that takes about n² probes to such ports that are in flight
-// together.
+// in flight to one address and port at a time; the rest wait. Descriptors bound what is in flight in all, see [Config]. A probe
+// to a closed port of this very host can meet a connect(2) of another process that uses just that port to reach the one we
+// send from, and is then answered; two engines that both scan the ports of their own host could do that to each other.
 package shaker

@@ -20,9 +20,11 @@ type Engine struct {
 	limit  int    // probes in flight to one ip:port, for all shards together
 	shards []*shard
 	pace   pace
-	turn   atomic.Uint32 // which shard the next small batch goes to
-	closed atomic.Bool
-	loops  sync.WaitGroup
+
+	crossings crossings
+	turn      atomic.Uint32 // which shard the next small batch goes to
+	closed    atomic.Bool
+	loops     sync.WaitGroup
 }
 
 // New starts an engine. It reads RLIMIT_NOFILE and the range of local ports once, and in mode Auto shakes hands with a

@@ -9,6 +9,9 @@ import (
 // What becomes of one handshake: begin sends its SYN; answered, failed, expired and dropped are its four ends. Each of them
 // builds the Result and gives it to answer, in shard_linux.go, the one place that answers; the first three pass through finish.
 
+// mostRepeats is how often one probe is made again because its answer may have come from another probe of ours.
+const mostRepeats = 3
+
 // begin starts a job in a socket of its family. The job has a place at its address.
 func (s *shard) begin(sh *share, j *job, at *address) {
 	i, errno := s.takeSocket(j.addr.Addr().Is6())
@@ -18,9 +21,11 @@ func (s *shard) begin(sh *share, j *job, at *address) {
 	}
 	x := &s.table.slots[i]
 	length := s.scratch.set(j.addr, j.scope)
+	s.engine.crossings.knock(j.addr.Port())
 	started := clock()
 	if errno := connect(x.fd, &s.scratch, length); errno != eInProgress && errno != 0 {
 		s.discard(i)
+		s.engine.crossings.leave(j.addr.Port())
 		s.notSent(sh, j, at, errno)
 		return
 	}
@@ -79,6 +84,11 @@ func (s *shard) open(i int32, r *Result, again bool) {
 		s.finish(i, r, false)
 		return
 	}
+	if r.Source.Addr() == r.Addr.Addr().WithZone("") && s.engine.crossings.possible(r.Source.Port(), x.started) {
+		s.counters.Crossings++
+		s.repeat(i, r)
+		return
+	}
 	r.Outcome, r.Silence = Open, Unproven
 	if known {
 		r.Silence = silence(countersOf(&s.info), leaving)
@@ -87,6 +97,27 @@ func (s *shard) open(i int32, r *Result, again bool) {
 		r.RTT = time.Duration(s.info.Rtt) * time.Microsecond
 	}
 	s.finish(i, r, again && left && x.usesLeft > 0)
+}
+
+// repeat ends a handshake whose answer may be our own, and has another made in its place, from another port. Where that keeps
+// happening, the answer is that we cannot tell.
+func (s *shard) repeat(i int32, r *Result) {
+	x := &s.table.slots[i]
+	j, sh, at := x.job, x.share, x.address
+	switch {
+	case sh.ended != nil:
+		r.Outcome, r.Err = Canceled, sh.ended
+	case j.repeats == mostRepeats:
+		r.Outcome, r.Cause = LocalError, LocalResources
+	default:
+		j.repeats++
+		s.free(i, false)
+		s.queued++
+		sh.handed.push(&waiter{job: j, share: sh, address: at})
+		s.enqueue(sh)
+		return
+	}
+	s.finish(i, r, false)
 }
 
 func countersOf(info *tcpInfo) counters {
@@ -194,6 +225,7 @@ func (s *shard) bury() {
 		s.table.doomed = s.table.doomed[:last]
 		at := s.table.slots[i].address
 		s.discard(i)
+		s.engine.crossings.leave(at.key.Port())
 		s.release(at)
 	}
 }
@@ -215,13 +247,7 @@ func (s *shard) result(i int32) Result {
 func (s *shard) finish(i int32, r *Result, keep bool) {
 	x := &s.table.slots[i]
 	sh, at := x.share, x.address
-	s.deadlines.remove(i)
-	s.table.land(i)
-	if keep && s.mode == Reuse && x.job.scope == 0 { // a zone binds the socket to its interface for life
-		s.table.keep(i)
-	} else {
-		s.discard(i)
-	}
+	s.free(i, keep)
 	s.release(at)
 	s.counters.Retransmits += uint64(r.Retransmits)
 	switch r.Silence {
@@ -234,6 +260,20 @@ func (s *shard) finish(i int32, r *Result, keep bool) {
 	case NoSilence:
 	}
 	s.answer(sh, r)
+}
+
+// free takes a slot out of flight. What is left of the probe then is its share and its place at the address.
+func (s *shard) free(i int32, keep bool) {
+	x := &s.table.slots[i]
+	port := x.job.addr.Port()
+	s.deadlines.remove(i)
+	s.table.land(i)
+	if keep && s.mode == Reuse && x.job.scope == 0 { // a zone binds the socket to its interface for life
+		s.table.keep(i)
+	} else {
+		s.discard(i)
+	}
+	s.engine.crossings.leave(port)
 }
 
 // release gives a place at an address back, and hands it to who waits there.

@@ -44,6 +44,9 @@ type Counters struct {
 	SpuriousErrors uint64
 	// SelfConnects counts closed ports that answered because the kernel had connected the probe to itself.
 	SelfConnects uint64
+	// Crossings counts answers of closed or open ports of this host that may have come from another probe of ours, which
+	// was under way to the port that this one was sent from. Each was asked again, from another port.
+	Crossings uint64
 	// PortsExhausted counts connect(2) calls that found no source port free for their address (EADDRNOTAVAIL).
 	PortsExhausted uint64
 	// Turns counts turns of the loops, Wakes those that came after sleeping.
@@ -68,6 +71,7 @@ func (c *Counters) add(o *Counters) {
 	c.IdleEvents += o.IdleEvents
 	c.SpuriousErrors += o.SpuriousErrors
 	c.SelfConnects += o.SelfConnects
+	c.Crossings += o.Crossings
 	c.PortsExhausted += o.PortsExhausted
 	c.Turns += o.Turns
 	c.Wakes += o.Wakes

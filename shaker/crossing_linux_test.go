@@ -1,0 +1,83 @@
+package shaker
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+
+	"github.com/CarterTsai/tcp-shaker/shaker/internal/testnet"
+)
+
+// TestProbesThatMeetAreNoAnswer: with few source ports, two probes to closed ports of this host meet every so often, where the
+// source of each is the target of the other, and the kernel connects them. Nobody listens there, and nobody is to be called
+// open; nor is a listener among the closed ports to be called closed.
+func TestProbesThatMeetAreNoAnswer(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		const low, ports, probes = 50_000, 100, 60_000
+		testnet.Sysctl(t, "net/ipv4/ip_local_port_range", "50000 50099")
+		e := newEngine(t, Config{Mode: mode, Shards: 2, MaxInFlight: 64})
+		l := listen(t, f.loopback(0)) // on one of them
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		rng := rand.New(rand.NewPCG(seed, 0))
+		batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe {
+			return Probe{Addr: netip.AddrPortFrom(f.loopback(0), uint16(low+rng.IntN(ports))), Timeout: patience}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		unknown := 0
+		for _, r := range collect(t, batch, probes) {
+			want := Refused
+			if r.Addr == l.addr {
+				want = Open
+			}
+			switch {
+			case r.Outcome == want:
+			case r.Outcome == LocalError && r.Cause == LocalResources: // asked four times, and each time perhaps by ourselves
+				unknown++
+			default:
+				t.Fatalf("%s, want %s", r.String(), want)
+			}
+		}
+		s := e.Stats()
+		t.Logf("%d crossings, %d self-connects, %d not known", s.Crossings, s.SelfConnects, unknown)
+		if s.Crossings == 0 {
+			t.Error("no two probes ever met: this proves nothing")
+		}
+		if n := l.noticed(t); n != 0 && !stopped(e) {
+			t.Errorf("%d noticed", n)
+		}
+	})
+}
+
+// TestScanOfThisHost: every port that probes are sent from, twice, many at once, with a few listeners among them.
+func TestScanOfThisHost(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		low, high := localPorts()
+		open := map[netip.AddrPort]*listener{}
+		for range 20 {
+			l := listen(t, f.loopback(0))
+			open[l.addr] = l
+		}
+		e := newEngine(t, Config{Mode: mode, Shards: 2})
+		n := high - low + 1
+		batch, err := e.Submit(patient(t), probesOf(2*n, func(i int) Probe {
+			return Probe{Addr: netip.AddrPortFrom(f.loopback(0), uint16(low+i%n)), Timeout: patience}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range collect(t, batch, 2*n) {
+			want := Refused
+			if open[r.Addr] != nil {
+				want = Open
+			}
+			if r.Outcome != want {
+				t.Errorf("%s, want %s", r.String(), want)
+			}
+		}
+		s := e.Stats()
+		t.Logf("%d crossings, %d self-connects", s.Crossings, s.SelfConnects)
+	})
+}
