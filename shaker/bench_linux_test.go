@@ -34,7 +34,7 @@ func benchmarkProbe(b *testing.B, mode Mode, shards int, family family, open boo
 	targets := make([]netip.AddrPort, listeners)
 	for i := range targets {
 		if open {
-			targets[i] = listen(b, family.loopback(i%8)).addr
+			targets[i] = listen(b, family.loopback(i%8)).Addr
 		} else {
 			targets[i] = netip.AddrPortFrom(family.loopback(i%8), uint16(i+2))
 		}

@@ -55,7 +55,7 @@ func TestTheKernelCountsNoConnection(t *testing.T) {
 				l := listen(t, f.loopback(0))
 				e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 100})
 				before := tcpCounters(t)
-				batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: l.addr, Timeout: patience} }))
+				batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: l.Addr, Timeout: patience} }))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -78,7 +78,7 @@ func TestTheKernelCountsNoConnection(t *testing.T) {
 						t.Errorf("%s +%d, want +%d", name, got, want)
 					}
 				}
-				if n := l.noticed(t); n != 0 && !stopped(e) {
+				if n := l.Noticed(t); n != 0 && !stopped(e) {
 					t.Errorf("%d noticed", n)
 				}
 			})
@@ -99,17 +99,17 @@ func TestListenersOfEveryKind(t *testing.T) {
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			everywhere(t, func(t *testing.T, mode Mode, f family) {
-				l := boundOf(t, f.loopback(0), kind.protocol)
+				l := testnet.Bind(t, f.loopback(0), kind.protocol)
 				if kind.option != 0 {
-					if err := unix.SetsockoptInt(l.fd, unix.IPPROTO_TCP, kind.option, kind.value); err != nil {
+					if err := unix.SetsockoptInt(l.FD, unix.IPPROTO_TCP, kind.option, kind.value); err != nil {
 						t.Fatal(err)
 					}
 				}
-				if err := unix.Listen(l.fd, 4096); err != nil {
+				if err := unix.Listen(l.FD, 4096); err != nil {
 					t.Fatal(err)
 				}
 				e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 100})
-				batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: l.addr, Timeout: patience} }))
+				batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: l.Addr, Timeout: patience} }))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -118,7 +118,7 @@ func TestListenersOfEveryKind(t *testing.T) {
 						t.Fatalf("%s, silence %s", r.String(), r.Silence)
 					}
 				}
-				if n := l.noticed(t); n != 0 && !stopped(e) {
+				if n := l.Noticed(t); n != 0 && !stopped(e) {
 					t.Errorf("%d noticed", n)
 				}
 			})
@@ -153,7 +153,7 @@ func TestKilledProberIsNotNoticed(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			l := listen(t, f.loopback(0))
 			cmd := exec.CommandContext(patient(t), "/proc/self/exe", "-test.run=^TestKilledProberIsNotNoticed$")
-			cmd.Env = append(os.Environ(), killMe+"="+l.addr.String())
+			cmd.Env = append(os.Environ(), killMe+"="+l.Addr.String())
 			out, err := cmd.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -172,7 +172,7 @@ func TestKilledProberIsNotNoticed(t *testing.T) {
 			took := time.Since(began)
 			cmd.Wait()
 			after := tcpCounters(t)
-			if n := l.noticed(t); n != 0 && took < 150*time.Millisecond {
+			if n := l.Noticed(t); n != 0 && took < 150*time.Millisecond {
 				t.Errorf("%d of %d handshakes were noticed", n, sockets)
 			}
 			if n := after["TcpActiveOpens"] - before["TcpActiveOpens"]; n < sockets {

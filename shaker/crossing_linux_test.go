@@ -29,7 +29,7 @@ func TestProbesThatMeetAreNoAnswer(t *testing.T) {
 		unknown := 0
 		for _, r := range collect(t, batch, probes) {
 			want := Refused
-			if r.Addr == l.addr {
+			if r.Addr == l.Addr {
 				want = Open
 			}
 			switch {
@@ -45,7 +45,7 @@ func TestProbesThatMeetAreNoAnswer(t *testing.T) {
 		if s.Crossings == 0 {
 			t.Error("no two probes ever met: this proves nothing")
 		}
-		if n := l.noticed(t); n != 0 && !stopped(e) {
+		if n := l.Noticed(t); n != 0 && !stopped(e) {
 			t.Errorf("%d noticed", n)
 		}
 	})
@@ -58,7 +58,7 @@ func TestScanOfThisHost(t *testing.T) {
 		open := map[netip.AddrPort]*listener{}
 		for range 20 {
 			l := listen(t, f.loopback(0))
-			open[l.addr] = l
+			open[l.Addr] = l
 		}
 		e := newEngine(t, Config{Mode: mode, Shards: 2})
 		n := high - low + 1

@@ -22,21 +22,21 @@ func TestOutcomes(t *testing.T) {
 		open, closed, mute := listen(t, f.loopback(0)), bound(t, f.loopback(0)), silent(t, f.loopback(0))
 		e := newEngine(t, Config{Mode: mode, Shards: 1})
 		for range 3 {
-			r, err := e.Check(patient(t), open.addr, time.Minute)
+			r, err := e.Check(patient(t), open.Addr, time.Minute)
 			if err != nil || r.Outcome != Open || r.Cause != NoCause || r.Err != nil || r.Errno != 0 {
 				t.Fatalf("open: %s, %v", r.String(), err)
 			}
 			if r.Silence != Proven && !stopped(e) || r.Retransmits != 0 || r.RTT <= 0 || r.RTT > r.Elapsed+time.Millisecond {
 				t.Errorf("open: silence %s, %d retransmits, RTT %s of %s", r.Silence, r.Retransmits, r.RTT, r.Elapsed)
 			}
-			if r.Addr != open.addr || r.Source.Addr() != open.addr.Addr() || r.Source.Port() == 0 {
+			if r.Addr != open.Addr || r.Source.Addr() != open.Addr.Addr() || r.Source.Port() == 0 {
 				t.Errorf("open: from %s to %s", r.Source, r.Addr)
 			}
 			if r.Options&(Timestamps|SACK|WindowScaling) == 0 {
 				t.Errorf("open: options %s", r.Options)
 			}
 
-			r, err = e.Check(patient(t), closed.addr, time.Minute)
+			r, err = e.Check(patient(t), closed.Addr, time.Minute)
 			if err != nil || r.Outcome != Refused || r.Errno != unix.ECONNREFUSED || r.Silence != NoSilence || r.RTT != 0 {
 				t.Fatalf("closed: %s, %v", r.String(), err)
 			}
@@ -50,7 +50,7 @@ func TestOutcomes(t *testing.T) {
 				t.Errorf("a timeout of %s was cut short after %s", timeout, r.Elapsed)
 			}
 		}
-		if n := open.noticed(t); n != 0 && !stopped(e) {
+		if n := open.Noticed(t); n != 0 && !stopped(e) {
 			t.Errorf("%d handshakes were noticed", n)
 		}
 	})
@@ -64,7 +64,7 @@ func TestNobodyNotices(t *testing.T) {
 		listeners := []*listener{listen(t, f.loopback(0)), listen(t, f.loopback(1)), listen(t, f.loopback(2))}
 		e := newEngine(t, Config{Mode: mode, Shards: 2, MaxInFlight: 512})
 		batch, err := e.Submit(patient(t), probesOf(probes, func(i int) Probe {
-			return Probe{Addr: listeners[i%len(listeners)].addr, Timeout: patience}
+			return Probe{Addr: listeners[i%len(listeners)].Addr, Timeout: patience}
 		}))
 		if err != nil {
 			t.Fatal(err)
@@ -80,7 +80,7 @@ func TestNobodyNotices(t *testing.T) {
 		}
 		noticed := 0
 		for _, l := range listeners {
-			noticed += l.noticed(t)
+			noticed += l.Noticed(t)
 		}
 		s := e.Stats()
 		if noticed > unproven || unproven > 0 && !stopped(e) { // what was noticed is not among what it calls proven
@@ -105,11 +105,11 @@ func TestStallIsNotSilence(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
 		l := listen(t, f.loopback(0))
 		e := newEngine(t, Config{Mode: mode, Shards: 1, hooks: hooks{stall: func() { stop(250 * time.Millisecond) }}})
-		r, err := e.Check(patient(t), l.addr, patience)
+		r, err := e.Check(patient(t), l.Addr, patience)
 		if err != nil || r.Outcome != Open || r.Silence == Proven {
 			t.Errorf("%s, silence %s, %v", r.String(), r.Silence, err)
 		}
-		if n := l.noticed(t); n != 1 {
+		if n := l.Noticed(t); n != 1 {
 			t.Errorf("noticed %d times: the fault was not there, so its absence elsewhere proves nothing", n)
 		}
 	})
@@ -132,10 +132,10 @@ func TestOnlyAnAnsweredSocketIsUsedAgain(t *testing.T) {
 				probe  func()
 				pooled int
 			}{
-				{"a SYN-ACK", func() { check(t, e, patient(t), open.addr, patience, Open) }, 1},
-				{"an RST", func() { check(t, e, patient(t), closed.addr, patience, Refused) }, 1},
+				{"a SYN-ACK", func() { check(t, e, patient(t), open.Addr, patience, Open) }, 1},
+				{"an RST", func() { check(t, e, patient(t), closed.Addr, patience, Refused) }, 1},
 				{"silence", func() { check(t, e, patient(t), mute, 5*time.Millisecond, TimedOut) }, 0},
-				{"another SYN-ACK", func() { check(t, e, patient(t), open.addr, patience, Open) }, 1},
+				{"another SYN-ACK", func() { check(t, e, patient(t), open.Addr, patience, Open) }, 1},
 				{"a cancel", func() {
 					ctx, cancel := context.WithTimeout(context.Background(), 5*time.Millisecond)
 					defer cancel()
@@ -168,7 +168,7 @@ func TestSocketsAreRetired(t *testing.T) {
 	const probes = 20 * mostUses
 	l := listen(t, families[0].loopback(0))
 	e := newEngine(t, Config{Mode: Reuse, Shards: 1, MaxInFlight: 1})
-	batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: l.addr} }))
+	batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: l.Addr} }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func TestIdleSocketsAreClosed(t *testing.T) {
 	for range 3 {
 		for _, f := range families { // four of one family take the places of four of the other
 			l := listen(t, f.loopback(0))
-			batch, err := e.Submit(patient(t), probesOf(100, func(i int) Probe { return Probe{ID: uint64(i), Addr: l.addr} }))
+			batch, err := e.Submit(patient(t), probesOf(100, func(i int) Probe { return Probe{ID: uint64(i), Addr: l.Addr} }))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -197,7 +197,7 @@ func TestIdleSocketsAreClosed(t *testing.T) {
 		}
 	}
 	eventually(t, "the pool is empty", func() bool { return e.Stats().Pooled == 0 })
-	check(t, e, patient(t), listen(t, families[0].loopback(0)).addr, patience, Open)
+	check(t, e, patient(t), listen(t, families[0].loopback(0)).Addr, patience, Open)
 }
 
 // eventually waits for something that is bound to happen, by asking every millisecond.
@@ -268,7 +268,7 @@ func TestCancelFreesSocketsAtOnce(t *testing.T) {
 			if now := openFiles(t); now > fds {
 				t.Errorf("%d files open, %d before", now, fds)
 			}
-			check(t, e, patient(t), listen(t, f.loopback(0)).addr, patience, Open)
+			check(t, e, patient(t), listen(t, f.loopback(0)).Addr, patience, Open)
 		}
 	})
 }
@@ -324,7 +324,7 @@ func TestCloseAnswersEverything(t *testing.T) {
 		mute := silent(t, f.loopback(0))
 		open := listen(t, f.loopback(0))
 		e := newEngine(t, Config{Mode: mode, Shards: 2, MaxInFlight: 500, hooks: hooks{ports: narrow(1000)}})
-		check(t, e, patient(t), open.addr, patience, Open)
+		check(t, e, patient(t), open.Addr, patience, Open)
 		batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: mute, Timeout: time.Hour} }))
 		if err != nil {
 			t.Fatal(err)
@@ -341,10 +341,10 @@ func TestCloseAnswersEverything(t *testing.T) {
 			}
 		}
 		closers.Wait()
-		if _, err := e.Submit(patient(t), []Probe{{Addr: open.addr}}); !errors.Is(err, ErrClosed) {
+		if _, err := e.Submit(patient(t), []Probe{{Addr: open.Addr}}); !errors.Is(err, ErrClosed) {
 			t.Errorf("Submit after Close: %v", err)
 		}
-		if err := growing.Add([]Probe{{Addr: open.addr}}); !errors.Is(err, ErrClosed) {
+		if err := growing.Add([]Probe{{Addr: open.Addr}}); !errors.Is(err, ErrClosed) {
 			t.Errorf("Add after Close: %v", err)
 		}
 		if s := e.Stats(); s.InFlight+s.Queued+s.Pooled != 0 {
@@ -458,8 +458,8 @@ func TestOneAnswer(t *testing.T) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		open, closed, mute := listen(t, f.loopback(0)), bound(t, f.loopback(1)), silent(t, f.loopback(0))
-		right := map[netip.AddrPort]Outcome{open.addr: Open, closed.addr: Refused, mute: TimedOut}
-		addrs := []netip.AddrPort{open.addr, open.addr, closed.addr, mute}
+		right := map[netip.AddrPort]Outcome{open.Addr: Open, closed.Addr: Refused, mute: TimedOut}
+		addrs := []netip.AddrPort{open.Addr, open.Addr, closed.Addr, mute}
 		e := newEngine(t, Config{Mode: mode, Shards: 2, MaxInFlight: 200, hooks: hooks{ports: narrow(300)}})
 		var callers sync.WaitGroup
 		for caller := range 16 {
@@ -472,7 +472,7 @@ func TestOneAnswer(t *testing.T) {
 		}
 		callers.Wait()
 		s := e.Stats()
-		if n := open.noticed(t); n > 0 && (!stopped(e) || uint64(n) > s.SilenceBroken+s.SilenceUnproven+s.Done[Canceled]) {
+		if n := open.Noticed(t); n > 0 && (!stopped(e) || uint64(n) > s.SilenceBroken+s.SilenceUnproven+s.Done[Canceled]) {
 			t.Errorf("%d noticed", n)
 		}
 		t.Logf("%+v", s.Counters)
@@ -555,7 +555,7 @@ func TestNewcomersAreNotKeptWaiting(t *testing.T) {
 			}
 			eventually(t, "the greedy one has what it gets", func() bool { return e.Stats().InFlight >= min(80, ports/2) })
 			for range 50 {
-				check(t, e, patient(t), open.addr, patience, Open)
+				check(t, e, patient(t), open.Addr, patience, Open)
 			}
 			cancel()
 			drain(greedy)
@@ -627,7 +627,7 @@ func TestExhaustedPortsAreOurTrouble(t *testing.T) {
 		if err != nil || r.Outcome != LocalError || r.Cause != LocalResources || r.Errno != unix.EADDRNOTAVAIL || r.Sent() {
 			t.Fatalf("%s, %v", r.String(), err)
 		}
-		check(t, e, patient(t), open.addr, patience, Open)
+		check(t, e, patient(t), open.Addr, patience, Open)
 		if s := e.Stats(); s.PortsExhausted != 1 {
 			t.Errorf("%d times exhausted", s.PortsExhausted)
 		}
@@ -663,14 +663,14 @@ func TestDescriptorsExhaustedAreOurTrouble(t *testing.T) {
 		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &lowered); err != nil {
 			t.Fatal(err)
 		}
-		r, err := e.Check(patient(t), open.addr, patience)
+		r, err := e.Check(patient(t), open.Addr, patience)
 		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
 			t.Fatal(err)
 		}
 		if err != nil || r.Outcome != LocalError || r.Cause != LocalResources || r.Errno != unix.EMFILE {
 			t.Errorf("%s, %v", r.String(), err)
 		}
-		check(t, e, patient(t), open.addr, patience, Open)
+		check(t, e, patient(t), open.Addr, patience, Open)
 	})
 }
 
@@ -682,7 +682,7 @@ func TestPaceHolds(t *testing.T) {
 			l := listen(t, families[0].loopback(0))
 			e := newEngine(t, Config{Mode: mode, Shards: 3, Rate: rate})
 			began := time.Now()
-			batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: l.addr, Timeout: patience} }))
+			batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: l.Addr, Timeout: patience} }))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -704,7 +704,7 @@ func TestSelfCheckFallsBack(t *testing.T) {
 	}
 	l := listen(t, families[0].loopback(0))
 	for range 3 {
-		check(t, e, patient(t), l.addr, patience, Open)
+		check(t, e, patient(t), l.Addr, patience, Open)
 	}
 	if s = e.Stats(); s.SocketsOpened != 3 || s.Pooled != 0 || s.SilenceProven != 3 {
 		t.Errorf("%+v", s)
@@ -720,9 +720,9 @@ func TestMappedAddressIsItsIPv4(t *testing.T) {
 		t.Run(mode.String(), func(t *testing.T) {
 			l := listen(t, families[0].loopback(0))
 			e := newEngine(t, Config{Mode: mode})
-			mapped := netip.AddrPortFrom(netip.AddrFrom16(l.addr.Addr().As16()), l.addr.Port())
+			mapped := netip.AddrPortFrom(netip.AddrFrom16(l.Addr.Addr().As16()), l.Addr.Port())
 			r, err := e.Check(patient(t), mapped, patience)
-			if err != nil || r.Outcome != Open || r.Addr != l.addr {
+			if err != nil || r.Outcome != Open || r.Addr != l.Addr {
 				t.Errorf("%s, %v", r.String(), err)
 			}
 		})
@@ -756,8 +756,8 @@ func TestIdleSocketsSpeakToo(t *testing.T) {
 	open, closed := listen(t, families[0].loopback(0)), bound(t, families[0].loopback(0))
 	e := newEngine(t, Config{Mode: Reuse, Shards: 1})
 	eventually(t, "an idle socket speaks", func() bool {
-		check(t, e, patient(t), open.addr, patience, Open)
-		check(t, e, patient(t), closed.addr, patience, Refused)
+		check(t, e, patient(t), open.Addr, patience, Open)
+		check(t, e, patient(t), closed.Addr, patience, Refused)
 		return e.Stats().IdleEvents > 0
 	})
 }
@@ -788,7 +788,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 			const size, rounds = 1000, 20
 			l := listen(t, families[0].loopback(0))
 			e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 256})
-			probes := probesOf(size, func(int) Probe { return Probe{Addr: l.addr, Timeout: patience} })
+			probes := probesOf(size, func(int) Probe { return Probe{Addr: l.Addr, Timeout: patience} })
 			b := e.Open(patient(t))
 			round := func() {
 				if err := b.Add(probes); err != nil {

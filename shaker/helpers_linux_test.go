@@ -2,12 +2,11 @@ package shaker
 
 import (
 	"context"
-	"errors"
 	"net/netip"
-	"os"
 	"testing"
 	"time"
 
+	"github.com/CarterTsai/tcp-shaker/shaker/internal/testnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,89 +47,14 @@ func newEngine(t testing.TB, c Config) *Engine {
 	return e
 }
 
-// listener is a raw listening socket that nobody accepts from, so that a test can ask it later whom it noticed.
-type listener struct {
-	fd   int
-	addr netip.AddrPort
-}
+// The sockets that tests knock at, see package testnet.
+type listener = testnet.Listener
 
-// listen opens a listener on a port of the kernel's choice, with a queue long enough for the tests.
-func listen(t testing.TB, ip netip.Addr) *listener {
-	t.Helper()
-	return listenBacklog(t, ip, 4096)
-}
+func listen(t testing.TB, ip netip.Addr) *listener { return testnet.Listen(t, ip) }
 
-func listenBacklog(t testing.TB, ip netip.Addr, backlog int) *listener {
-	t.Helper()
-	l := bound(t, ip)
-	if err := unix.Listen(l.fd, backlog); err != nil {
-		t.Fatal(os.NewSyscallError("listen", err))
-	}
-	return l
-}
+func bound(t testing.TB, ip netip.Addr) *listener { return testnet.Bind(t, ip, unix.IPPROTO_TCP) }
 
-// bound returns a socket that keeps a port without listening on it: who knocks is refused.
-func bound(t testing.TB, ip netip.Addr) *listener {
-	t.Helper()
-	return boundOf(t, ip, unix.IPPROTO_TCP)
-}
-
-func boundOf(t testing.TB, ip netip.Addr, protocol int) *listener {
-	t.Helper()
-	family, sa := unix.AF_INET, unix.Sockaddr(nil)
-	if ip.Is4() {
-		sa = &unix.SockaddrInet4{Addr: ip.As4()}
-	} else {
-		family, sa = unix.AF_INET6, &unix.SockaddrInet6{Addr: ip.As16()}
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
-	if err != nil {
-		t.Fatal(os.NewSyscallError("socket", err))
-	}
-	t.Cleanup(func() { unix.Close(fd) })
-	if err := unix.Bind(fd, sa); err != nil {
-		t.Fatal(os.NewSyscallError("bind", err))
-	}
-	var scratch sockaddr
-	return &listener{fd, localAddr(int32(fd), &scratch)}
-}
-
-// silent returns an address that answers nothing, without any privilege: a listener whose queue, of length 0, is full. The
-// kernel drops SYNs to it (tcp_conn_request, net/ipv4/tcp_input.c).
-func silent(t testing.TB, ip netip.Addr) netip.AddrPort {
-	t.Helper()
-	l := listenBacklog(t, ip, 0)
-	family := unix.AF_INET
-	if ip.Is6() {
-		family = unix.AF_INET6
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(os.NewSyscallError("socket", err))
-	}
-	t.Cleanup(func() { unix.Close(fd) })
-	var to sockaddr
-	if errno := connect(int32(fd), &to, to.set(l.addr, 0)); errno != 0 {
-		t.Fatal(os.NewSyscallError("connect", errno))
-	}
-	return l.addr
-}
-
-// noticed accepts all that the listener has to give and returns how many that was. It must be asked only when nothing is
-// under way any more.
-func (l *listener) noticed(t testing.TB) int {
-	t.Helper()
-	for n := 0; ; n++ {
-		fd, _, err := unix.Accept4(l.fd, unix.SOCK_CLOEXEC)
-		if errors.Is(err, unix.EAGAIN) {
-			return n
-		}
-		if err != nil {
-			t.Fatal(os.NewSyscallError("accept4", err))
-		}
-		unix.Close(fd)
-	}
-}
+func silent(t testing.TB, ip netip.Addr) netip.AddrPort { return testnet.Silent(t, ip) }
 
 // collect reads a batch to its end and returns its results by ID, of which each must be there once.
 func collect(t testing.TB, b *Batch, n int) []Result {

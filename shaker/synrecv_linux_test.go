@@ -45,11 +45,11 @@ func TestServerStillInSYNRECV(t *testing.T) {
 				}}})
 				ctx, cancel := context.WithTimeout(context.Background(), end.context)
 				defer cancel()
-				first, err := e.Check(ctx, server.addr, end.timeout)
+				first, err := e.Check(ctx, server.Addr, end.timeout)
 				if err != nil || first.Outcome != end.outcome {
 					t.Fatalf("first: %s, %v", first.String(), err)
 				}
-				second, err := e.Check(patient(t), server.addr, patience)
+				second, err := e.Check(patient(t), server.Addr, patience)
 				// (The server's first answer is an ACK for the first handshake, so more came than a SYN-ACK: not proven.)
 				if err != nil || second.Outcome != Open || second.Silence == Broken && !stopped(e) {
 					t.Errorf("second: %s, silence %s, %v", second.String(), second.Silence, err)
@@ -57,7 +57,7 @@ func TestServerStillInSYNRECV(t *testing.T) {
 				if first.Source != second.Source {
 					t.Errorf("from %s and %s: this proves nothing", first.Source, second.Source)
 				}
-				if n := server.noticed(t); n != 0 && !stopped(e) {
+				if n := server.Noticed(t); n != 0 && !stopped(e) {
 					t.Errorf("%d noticed", n)
 				}
 			})
@@ -89,7 +89,7 @@ func TestReuseAfterSilenceIsRefused(t *testing.T) {
 			deafen(t, fd)
 			var to sockaddr
 			knock := func() unix.Errno {
-				if errno := connect(int32(fd), &to, to.set(server.addr, 0)); errno != eInProgress {
+				if errno := connect(int32(fd), &to, to.set(server.Addr, 0)); errno != eInProgress {
 					t.Fatal(errno)
 				}
 				if err := awaitAnswer(fd, clock()+int64(50*time.Millisecond)); err != nil {

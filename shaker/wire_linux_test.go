@@ -423,7 +423,7 @@ func TestExhaustedAddressIsNotForgotten(t *testing.T) {
 			}
 		})
 		check(t, e, patient(t), mute, time.Millisecond, TimedOut)
-		check(t, e, patient(t), open.addr, patience, Open)
+		check(t, e, patient(t), open.Addr, patience, Open)
 	})
 }
 
@@ -442,7 +442,7 @@ func TestZoneDoesNotStick(t *testing.T) {
 				if err != nil || r.Outcome != Open || r.Addr != zoned {
 					t.Errorf("%s, %v", r.String(), err)
 				}
-				check(t, e, patient(t), local.addr, patience, Open)
+				check(t, e, patient(t), local.Addr, patience, Open)
 				check(t, e, patient(t), f.target(1), patience, Open)
 			}
 		})

@@ -3,6 +3,7 @@ package testnet
 import (
 	"encoding/binary"
 	"net/netip"
+	"time"
 )
 
 // Flags of a TCP segment, RFC 9293 section 3.1.
@@ -16,6 +17,7 @@ const (
 
 // Segment is a TCP segment of either IP version. Options are as on the wire.
 type Segment struct {
+	At       time.Time // when it was read off the wire, or just before it was put on it; on the monotonic clock
 	From, To netip.AddrPort
 	Flags    byte
 	Seq, Ack uint32

@@ -26,6 +26,7 @@ type Peer struct {
 	t      testing.TB
 	tun    *os.File
 	script func(*Peer, *Segment)
+	quiet  bool
 	done   chan struct{}
 	timers sync.WaitGroup
 
@@ -39,6 +40,18 @@ type flow struct{ from, to netip.AddrPort }
 // NewPeer makes the device and starts answering. The script is called for each TCP segment, from one goroutine. There can be
 // one Peer at a time; it ends with the test.
 func NewPeer(t testing.TB, script func(*Peer, *Segment)) *Peer {
+	t.Helper()
+	return newPeer(t, script, false)
+}
+
+// NewQuietPeer makes a Peer that logs nothing and counts no SYNs, for millions of segments: the script keeps what it needs.
+// A Segment is the script's only until it returns.
+func NewQuietPeer(t testing.TB, script func(*Peer, *Segment)) *Peer {
+	t.Helper()
+	return newPeer(t, script, true)
+}
+
+func newPeer(t testing.TB, script func(*Peer, *Segment), quiet bool) *Peer {
 	t.Helper()
 	Private(t)
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
@@ -55,7 +68,7 @@ func NewPeer(t testing.TB, script func(*Peer, *Segment)) *Peer {
 		unix.Close(fd)
 		t.Fatalf("TUNSETIFF: %v", err)
 	}
-	p := &Peer{t: t, tun: os.NewFile(uintptr(fd), "tun"), script: script, done: make(chan struct{}), syns: map[flow]int{}}
+	p := &Peer{t: t, tun: os.NewFile(uintptr(fd), "tun"), script: script, quiet: quiet, done: make(chan struct{}), syns: map[flow]int{}}
 	t.Cleanup(p.close)
 	for _, err := range []error{
 		setUp(name),
@@ -105,17 +118,29 @@ func (p *Peer) read() {
 		if err != nil {
 			return
 		}
-		s, ok := parseSegment(append([]byte(nil), buffer[:n]...))
+		packet := buffer[:n]
+		if !p.quiet {
+			packet = append([]byte(nil), packet...)
+		}
+		s, ok := parseSegment(packet)
 		if !ok {
 			continue
 		}
-		p.mu.Lock()
-		p.log = append(p.log, *s)
-		if s.Flags&(SYN|ACK) == SYN {
-			p.syns[flow{s.From, s.To}]++
-		}
-		p.mu.Unlock()
+		s.At = time.Now()
+		p.note(s)
 		p.script(p, s)
+	}
+}
+
+func (p *Peer) note(s *Segment) {
+	if p.quiet {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.log = append(p.log, *s)
+	if s.Flags&(SYN|ACK) == SYN {
+		p.syns[flow{s.From, s.To}]++
 	}
 }
 
@@ -153,18 +178,20 @@ func (p *Peer) After(delay time.Duration, f func()) {
 	})
 }
 
-// Send puts a segment on the wire.
-func (p *Peer) Send(s Segment) {
-	p.mu.Lock()
-	p.log = append(p.log, s)
-	p.mu.Unlock()
-	p.write(s.packet())
+// Send puts a segment on the wire, and returns when the near side's kernel has had it: what it does to a socket is done, unless
+// that is in the middle of a system call, which then does it at its end.
+func (p *Peer) Send(s Segment) (done time.Time) {
+	packet := s.packet()
+	s.At = time.Now()
+	p.note(&s)
+	return p.write(packet)
 }
 
-func (p *Peer) write(packet []byte) {
+func (p *Peer) write(packet []byte) (done time.Time) {
 	if _, err := p.tun.Write(packet); err != nil && !errors.Is(err, os.ErrClosed) {
 		p.t.Errorf("tun: %v", err)
 	}
+	return time.Now()
 }
 
 // SYNACK returns the answer of an open port to a SYN: MSS, and timestamps if the SYN has them and asked for.
@@ -184,6 +211,6 @@ func (s *Segment) RST() Segment {
 }
 
 // ICMP answers a segment with an ICMP or ICMPv6 error from a host.
-func (p *Peer) ICMP(about *Segment, from netip.Addr, kind, code byte) {
-	p.write(icmpPacket(from, about.From.Addr(), kind, code, about.raw))
+func (p *Peer) ICMP(about *Segment, from netip.Addr, kind, code byte) (done time.Time) {
+	return p.write(icmpPacket(from, about.From.Addr(), kind, code, about.raw))
 }
