@@ -157,8 +157,17 @@ func (s *shard) judge(i int32) bool {
 	x := &s.table.slots[i]
 	errno := socketError(x.fd)
 	icmp, icmpErrno := s.errors.read(x.fd)
+	if asking := s.engine.config.hooks.asking; asking != nil {
+		asking()
+	}
 	s.info = tcpInfo{}
 	readInfo(x.fd, &s.info)
+	if errno == 0 && s.info.State == tcpClose { // it has died while we asked, and the kernel says why before it dies
+		errno = socketError(x.fd)
+		if !icmp.From.IsValid() {
+			icmp, icmpErrno = s.errors.read(x.fd)
+		}
+	}
 	r := s.result(i)
 	r.Retransmits = s.info.Total_retrans
 	again := false

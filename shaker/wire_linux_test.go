@@ -448,3 +448,34 @@ func TestZoneDoesNotStick(t *testing.T) {
 		})
 	}
 }
+
+// TestAnswerWhileWeAsk: an RST or an ICMP message that comes at the very moment in which a loop asks a socket at its deadline, after
+// its error was read and before its state was, is the target's answer, and no trouble of ours.
+func TestAnswerWhileWeAsk(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		asked, answered := make(chan struct{}), make(chan struct{})
+		closed, prohibited := f.target(1), f.target(2)
+		kind, code := byte(3), byte(13)
+		if f.v6 {
+			kind, code = 1, 1
+		}
+		testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
+			<-asked
+			if syn.To == closed {
+				p.Send(syn.RST())
+			} else {
+				p.ICMP(syn, f.router(), kind, code)
+			}
+			answered <- struct{}{}
+		}))
+		e := newEngine(t, Config{Mode: mode, Shards: 1, hooks: hooks{asking: func() {
+			asked <- struct{}{}
+			<-answered
+		}}})
+		check(t, e, patient(t), closed, 10*time.Millisecond, Refused)
+		r, err := e.Check(patient(t), prohibited, 10*time.Millisecond)
+		if err != nil || r.Outcome != Unreachable || r.Cause != Prohibited || r.ICMP != (ICMP{kind, code, f.router()}) {
+			t.Errorf("%s, %v", r.String(), err)
+		}
+	})
+}

@@ -68,8 +68,14 @@ func newPeer(t testing.TB, script func(*Peer, *Segment), quiet bool) *Peer {
 		unix.Close(fd)
 		t.Fatalf("TUNSETIFF: %v", err)
 	}
+	started := false
 	p := &Peer{t: t, tun: os.NewFile(uintptr(fd), "tun"), script: script, quiet: quiet, done: make(chan struct{}), syns: map[flow]int{}}
-	t.Cleanup(p.close)
+	t.Cleanup(func() {
+		if !started {
+			close(p.done)
+		}
+		p.Close()
+	})
 	for _, err := range []error{
 		setUp(name),
 		addAddress(name, netip.PrefixFrom(Own4, Net4.Bits())),
@@ -80,6 +86,7 @@ func newPeer(t testing.TB, script func(*Peer, *Segment), quiet bool) *Peer {
 		}
 	}
 	p.await6()
+	started = true
 	go p.read()
 	return p
 }
@@ -103,8 +110,9 @@ func (p *Peer) await6() {
 	p.t.Fatalf("no local route to %s", Own6)
 }
 
-// close ends the reader first, which starts timers, and then waits for those; what they still send is lost.
-func (p *Peer) close() {
+// Close ends the peer: the reader first, which starts timers, and then waits for those; what they still send is lost. The end of
+// the test does so at the latest.
+func (p *Peer) Close() {
 	p.tun.Close()
 	<-p.done
 	p.timers.Wait()
