@@ -1,14 +1,10 @@
 package shaker
 
 import (
-	"bufio"
-	"net/netip"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/CarterTsai/tcp-shaker/shaker/internal/testnet"
 	"golang.org/x/sys/unix"
@@ -122,63 +118,6 @@ func TestListenersOfEveryKind(t *testing.T) {
 					t.Errorf("%d noticed", n)
 				}
 			})
-		})
-	}
-}
-
-// killMe, in the environment, makes the test binary a prober that is to be killed; it holds the address to knock at.
-const killMe = "TCPSHAKER_KILL_ME"
-
-// TestKilledProberIsNotNoticed: kill -9 with thousands of handshakes answered and not left yet: the kernel closes their
-// sockets, and each sends an RST, not a FIN, which would be an ACK and make the connection.
-func TestKilledProberIsNotNoticed(t *testing.T) {
-	testnet.Private(t)
-	const sockets = 2000
-	if to := os.Getenv(killMe); to != "" {
-		addr := netip.MustParseAddrPort(to)
-		var scratch sockaddr
-		for range sockets {
-			fd, errno := openSocket(addr.Addr().Is6(), Reuse, 0)
-			if errno != 0 {
-				t.Fatal(errno)
-			}
-			if errno := connect(int32(fd), &scratch, scratch.set(addr, 0)); errno != eInProgress {
-				t.Fatal(errno)
-			}
-		}
-		os.Stdout.WriteString("ready\n")
-		select {}
-	}
-	for _, f := range families {
-		t.Run(f.name, func(t *testing.T) {
-			l := listen(t, f.loopback(0))
-			cmd := exec.CommandContext(patient(t), "/proc/self/exe", "-test.run=^TestKilledProberIsNotNoticed$")
-			cmd.Env = append(os.Environ(), killMe+"="+l.Addr.String())
-			out, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			before, began := tcpCounters(t), time.Now()
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			line, err := bufio.NewReader(out).ReadString('\n')
-			if err != nil || line != "ready\n" {
-				t.Fatalf("%q, %v", line, err)
-			}
-			if err := cmd.Process.Signal(unix.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-			took := time.Since(began)
-			cmd.Wait()
-			after := tcpCounters(t)
-			if n := l.Noticed(t); n != 0 && took < 150*time.Millisecond {
-				t.Errorf("%d of %d handshakes were noticed", n, sockets)
-			}
-			if n := after["TcpActiveOpens"] - before["TcpActiveOpens"]; n < sockets {
-				t.Errorf("%d handshakes began", n)
-			}
-			t.Logf("killed after %s", took)
 		})
 	}
 }
