@@ -71,6 +71,10 @@ func (b *Batch) Add(probes []Probe) error {
 		b.results.expect(room, len(jobs))
 		b.mu.Unlock()
 	}
+	if b.ctx.Err() != nil {
+		b.refuse(jobs, context.Cause(b.ctx))
+		return nil
+	}
 	b.engine.deal(b, jobs)
 	return nil
 }

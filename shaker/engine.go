@@ -24,6 +24,7 @@ type Engine struct {
 	crossings crossings
 	turn      atomic.Uint32 // which shard the next small batch goes to
 	closed    atomic.Bool
+	refused   atomic.Uint64 // jobs that were answered with Canceled before a loop saw them
 	loops     sync.WaitGroup
 }
 
@@ -99,6 +100,7 @@ func (e *Engine) Stats() Stats {
 	for _, s := range e.shards {
 		s.published.addTo(&all)
 	}
+	all.Done[Canceled] += e.refused.Load()
 	return all
 }
 
@@ -114,18 +116,19 @@ func (e *Engine) deal(b *Batch, jobs []job) {
 		part := jobs[len(jobs)*k/n : len(jobs)*(k+1)/n]
 		at := (first + k) % len(e.shards)
 		if len(part) > 0 && !e.shards[at].send(message{share: &b.shares[at], jobs: part}) {
-			b.refuse(part)
+			b.refuse(part, ErrClosed)
 		}
 	}
 }
 
-// refuse answers jobs that came while the engine closed.
-func (b *Batch) refuse(jobs []job) {
+// refuse answers jobs that no loop is to see: because the engine closed, or the context had ended, before they came.
+func (b *Batch) refuse(jobs []job, why error) {
 	for i := range jobs {
 		r := unsent(&jobs[i], clock())
-		r.Outcome, r.Err = Canceled, ErrClosed
+		r.Outcome, r.Err = Canceled, why
 		b.put(&r)
 	}
+	b.engine.refused.Add(uint64(len(jobs)))
 	b.signal()
 }
 

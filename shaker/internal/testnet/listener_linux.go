@@ -37,7 +37,7 @@ func (l *Listener) listen(t testing.TB, backlog int) {
 	}
 }
 
-// Bind opens a socket of the protocol, TCP or another that looks like it, that keeps a port without listening on it: who knocks
+// Bind opens a socket of the protocol, TCP (or 0) or another that looks like it, that keeps a port without listening on it: who knocks
 // there is refused.
 func Bind(t testing.TB, ip netip.Addr, protocol int) *Listener {
 	t.Helper()

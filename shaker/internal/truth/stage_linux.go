@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/CarterTsai/tcp-shaker/shaker/internal/testnet"
-	"golang.org/x/sys/unix"
 )
 
 // stage is all that stands at the targets, and what the peer noted.
@@ -47,7 +46,7 @@ func newStage(t testing.TB, c Config) *stage {
 	for f, ip := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
 		for range shared {
 			s.open[f] = append(s.open[f], testnet.Listen(t, ip))
-			s.closed[f] = append(s.closed[f], testnet.Bind(t, ip, unix.IPPROTO_TCP))
+			s.closed[f] = append(s.closed[f], testnet.Bind(t, ip, 0))
 			s.full[f] = append(s.full[f], testnet.Silent(t, ip))
 		}
 	}
