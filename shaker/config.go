@@ -72,6 +72,7 @@ type hooks struct {
 	idle          time.Duration          // how long a loop with nothing to do keeps its idle sockets
 	stall         func()                 // runs between the reading of the counters and the leaving
 	beforeReading func()                 // runs before it
+	afterLeaving  func()                 // runs after it
 	asking        func()                 // runs between the reading of a socket's error and of its state
 }
 

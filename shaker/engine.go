@@ -21,11 +21,12 @@ type Engine struct {
 	shards []*shard
 	pace   pace
 
-	crossings crossings
-	turn      atomic.Uint32 // which shard the next small batch goes to
-	closed    atomic.Bool
-	refused   atomic.Uint64 // jobs that were answered with Canceled before a loop saw them
-	loops     sync.WaitGroup
+	crossings  crossings
+	usualDrops uint32        // segments that this kernel counts as dropped in a handshake in which nothing is amiss
+	turn       atomic.Uint32 // which shard the next small batch goes to
+	closed     atomic.Bool
+	refused    atomic.Uint64 // jobs that were answered with Canceled before a loop saw them
+	loops      sync.WaitGroup
 }
 
 // New starts an engine. It reads RLIMIT_NOFILE and the range of local ports once, and in mode Auto shakes hands with a

@@ -9,6 +9,27 @@ import (
 // What becomes of one handshake: begin sends its SYN; answered, failed, expired and dropped are its four ends. Each of them
 // builds the Result and gives it to answer, in shard_linux.go, the one place that answers; the first three pass through finish.
 
+// left tells how a socket was disconnected whose counters were read between the two clocks before and read; ok says that it was.
+func (s *shard) left(x *slot, ok bool, before, read int64) leaving {
+	now := clock()
+	l := leaving{took: time.Duration(now - before)}
+	if !ok { // not seen on any kernel; closing the socket is what leaves then
+		l.took = -1
+	}
+	drops := readDrops(x.fd)
+	l.dropped = drops != x.drops+s.engine.usualDrops
+	x.drops = drops
+	if apart := time.Duration(now - read); apart > clockGrain { // the time of the last segment outlasts the disconnect
+		var again tcpInfo
+		l.stirred = readInfo(x.fd, &again) != 0 || stirred(sinceACK(&s.info), sinceACK(&again), apart)
+	}
+	return l
+}
+
+func sinceACK(info *tcpInfo) time.Duration {
+	return time.Duration(info.Last_ack_recv) * time.Millisecond
+}
+
 // mostRepeats is how often one probe is made again because its answer may have come from another probe of ours.
 const mostRepeats = 3
 
@@ -67,14 +88,15 @@ func (s *shard) open(i int32, r *Result, again bool) {
 	}
 	before := clock()
 	known := readInfo(x.fd, &s.info) == 0
+	read := clock()
 	if stall := s.engine.config.hooks.stall; stall != nil {
 		stall()
 	}
 	left := disconnect(x.fd) == 0
-	leaving := time.Duration(clock() - before)
-	if !left { // not seen on any kernel; closing the socket is what leaves then
-		leaving = -1
+	if stall := s.engine.config.hooks.afterLeaving; stall != nil {
+		stall()
 	}
+	l := s.left(x, left, before, read)
 
 	if r.Source.Port() == r.Addr.Port() && r.Source.Addr() == r.Addr.Addr().WithZone("") {
 		// The kernel picked the target's own port as source, and the SYN met itself: a simultaneous open (RFC 9293 section
@@ -91,7 +113,7 @@ func (s *shard) open(i int32, r *Result, again bool) {
 	}
 	r.Outcome, r.Silence = Open, Unproven
 	if known {
-		r.Silence = silence(countersOf(&s.info), leaving)
+		r.Silence = silence(countersOf(&s.info), l)
 		r.Options = Options(s.info.Options) & allOptions
 		r.Retransmits = s.info.Total_retrans
 		r.RTT = time.Duration(s.info.Rtt) * time.Microsecond
@@ -317,7 +339,7 @@ func (s *shard) takeSocket(v6 bool) (int32, syscall.Errno) {
 			if opened := s.engine.config.hooks.opened; opened != nil {
 				opened(fd)
 			}
-			x.fd, x.v6 = int32(fd), v6
+			x.fd, x.v6, x.drops = int32(fd), v6, 0
 			x.usesLeft = uint16(leastUses - 1 + s.random()%(mostUses-leastUses+1))
 			s.counters.SocketsOpened++
 			return i, 0

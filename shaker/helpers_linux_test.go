@@ -56,6 +56,8 @@ func bound(t testing.TB, ip netip.Addr) *listener { return testnet.Bind(t, ip, u
 
 func silent(t testing.TB, ip netip.Addr) netip.AddrPort { return testnet.Silent(t, ip) }
 
+func portOf(ip netip.Addr, port int) netip.AddrPort { return netip.AddrPortFrom(ip, uint16(port)) }
+
 // collect reads a batch to its end and returns its results by ID, of which each must be there once.
 func collect(t testing.TB, b *Batch, n int) []Result {
 	t.Helper()

@@ -299,30 +299,33 @@ func TestPaceIsSmooth(t *testing.T) {
 	}
 }
 
-// TestSilenceNeedsBothHalves: PROVEN only if the counters show no ACK and the time since the SYN-ACK is too short for one to
-// have left after they were read, and is the time since the SYN-ACK.
-func TestSilenceNeedsBothHalves(t *testing.T) {
+// TestSilenceNeedsAllThree: PROVEN only if the counters show no ACK, and nothing can have sent one after they were read: neither the
+// timer, as the time since the SYN-ACK is too short, and is the time since the SYN-ACK; nor a segment, as none was dropped or taken.
+func TestSilenceNeedsAllThree(t *testing.T) {
 	const ms = time.Millisecond
 	for _, c := range []struct {
 		counters
-		leaving time.Duration
-		want    Silence
+		leaving
+		want Silence
 	}{
-		{counters{1, 0, 1, 0, false}, 50 * time.Microsecond, Proven},
-		{counters{3, 2, 1, 10 * ms, false}, ms, Proven}, // two SYNs more, no ACK
-		{counters{1, 0, 1, 189 * ms, false}, ms / 2, Proven},
-		{counters{1, 0, 1, 189 * ms, false}, ms, Unproven},
-		{counters{1, 0, 1, 0, false}, 190 * ms, Unproven}, // stopped between reading and leaving
-		{counters{1, 0, 1, time.Second, false}, 0, Unproven},
-		{counters{1, 0, 2, 0, false}, 0, Unproven},  // something came after the SYN-ACK
-		{counters{1, 0, 1, 0, false}, -1, Unproven}, // never left
-		{counters{1, 0, 2, time.Second, true}, -1, Proven},
-		{counters{2, 0, 1, 0, false}, 0, Broken}, // a duplicate SYN-ACK
-		{counters{3, 1, 1, 0, false}, 0, Broken},
-		{counters{2, 0, 2, time.Second, true}, time.Second, Broken},
+		{counters{1, 0, 1, 0, false}, leaving{50 * time.Microsecond, false, false}, Proven},
+		{counters{3, 2, 1, 10 * ms, false}, leaving{ms, false, false}, Proven}, // two SYNs more, no ACK
+		{counters{1, 0, 1, 189 * ms, false}, leaving{ms / 2, false, false}, Proven},
+		{counters{1, 0, 1, 189 * ms, false}, leaving{ms, false, false}, Unproven},
+		{counters{1, 0, 1, 0, false}, leaving{50 * ms, false, false}, Proven},  // stopped between reading and leaving
+		{counters{1, 0, 1, 0, false}, leaving{50 * ms, false, true}, Unproven}, // and something came
+		{counters{1, 0, 1, 0, false}, leaving{190 * ms, false, false}, Unproven},
+		{counters{1, 0, 1, time.Second, false}, leaving{}, Unproven},
+		{counters{1, 0, 2, 0, false}, leaving{}, Unproven},                 // something came after the SYN-ACK
+		{counters{1, 0, 1, 0, false}, leaving{0, true, false}, Unproven},   // a duplicate SYN-ACK came, perhaps after the reading
+		{counters{1, 0, 1, 0, false}, leaving{-1, false, false}, Unproven}, // never left
+		{counters{1, 0, 2, time.Second, true}, leaving{-1, true, false}, Proven},
+		{counters{2, 0, 1, 0, false}, leaving{}, Broken}, // a duplicate SYN-ACK
+		{counters{3, 1, 1, 0, false}, leaving{}, Broken},
+		{counters{2, 0, 2, time.Second, true}, leaving{time.Second, true, false}, Broken},
 	} {
 		if got := silence(c.counters, c.leaving); got != c.want {
-			t.Errorf("silence(%+v, %s) = %s, want %s", c.counters, c.leaving, got, c.want)
+			t.Errorf("silence(%+v, %+v) = %s, want %s", c.counters, c.leaving, got, c.want)
 		}
 	}
 }

@@ -6,6 +6,9 @@ import "time"
 // TCP_DELACK_MAX, 200 ms and a jiffy (include/net/tcp.h; measured: 203); what is left is for the grain of its clock.
 const ackDue = 190 * time.Millisecond
 
+// clockGrain is how far two readings of the kernel's clock of a socket may be off, two jiffies at the coarsest.
+const clockGrain = 20 * time.Millisecond
+
 // counters is what the kernel tells of an answered handshake (TCP_INFO, tcp(7)).
 type counters struct {
 	sent, resent uint32        // segments sent, and those of them that were SYNs sent again; one more is the first SYN
@@ -14,22 +17,36 @@ type counters struct {
 	dead         bool          // the socket had been reset by then, and could send nothing any more
 }
 
-// silence reads from the counters whether an ACK has left before we did; leaving is how long it took from before they were
-// read until after the socket was disconnected, negative if it was not.
+// leaving is how a socket was disconnected after its counters had been read.
+type leaving struct {
+	took    time.Duration // from before they were read until after it was disconnected; negative if it was not
+	dropped bool          // TCP has dropped a segment of this handshake meanwhile, or before
+	stirred bool          // TCP has taken a segment of this handshake meanwhile
+}
+
+// silence reads from the counters and the leaving whether an ACK has left before we did.
 //
 // A second segment beside the SYNs is an ACK, such as a duplicate SYN-ACK provokes at once. That there was none when the
-// counters were read does not show that there was none a moment later, when we left: for that, the time since the SYN-ACK
-// came and the time that reading and leaving took must stay below the kernel's delay. Either half alone has been seen to call
-// a broken silence kept. A segment after the SYN-ACK resets the kernel's clock, and then nothing is known of that time.
-func silence(c counters, leaving time.Duration) Silence {
+// counters were read does not show that there was none a moment later, when we left. Two things could have sent one between. The
+// timer: the time since the SYN-ACK and the time that reading and leaving took must stay below its delay. A segment of the
+// peer: a duplicate SYN-ACK, and all else that a peer can send that has no ACK of ours, but an RST, TCP drops and counts
+// (tcp_validate_incoming, net/ipv4/tcp_input.c); what it takes in place of dropping it resets its clock, see stirred. Each of
+// these alone has been seen to call a broken silence kept. A segment after the SYN-ACK that came before the reading resets the
+// clock as well, and then nothing is known of that time.
+func silence(c counters, l leaving) Silence {
 	switch {
 	case c.sent > c.resent+1:
 		return Broken
 	case c.dead:
 		return Proven
-	case leaving >= 0 && c.received <= 1 && c.sinceAnswer+leaving < ackDue:
+	case l.took >= 0 && !l.dropped && !l.stirred && c.received <= 1 && c.sinceAnswer+l.took < ackDue:
 		return Proven
 	default:
 		return Unproven
 	}
 }
+
+// stirred reports whether a segment came between two readings of the time since the last one, which lay at least apart from each
+// other. One that came less than clockGrain after the first reading is not found: so of a peer that sends data or a FIN without
+// having got our ACK, which no TCP does, an ACK could escape us if it came in the microseconds of our leaving.
+func stirred(first, second, apart time.Duration) bool { return second+clockGrain < first+apart }

@@ -29,6 +29,7 @@ func start(config Config) (*Engine, error) {
 	e := &Engine{config: config, limit: max(1, (high-low+1)/2), crossings: newCrossings(low, high)}
 	portRange := uint32(low) | uint32(high)<<16
 	e.chooseMode(portRange)
+	e.usualDrops = usualDrops()
 	e.pace.set(config.Rate)
 	for k := range config.Shards {
 		// Parts of the bounds, such that they add up to no more than the whole, but at least one each.

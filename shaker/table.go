@@ -24,6 +24,7 @@ type slot struct {
 	state      slotState
 	v6         bool
 	usesLeft   uint16
+	drops      uint32 // segments that the socket's TCP had dropped when it was last left
 
 	// In flight only:
 	next, prev int32 // in the share's list

@@ -15,7 +15,7 @@ const (
 	ACK
 )
 
-// Segment is a TCP segment of either IP version. Options are as on the wire.
+// Segment is a TCP segment of either IP version. Options are as on the wire. The payload is of one to be sent alone.
 type Segment struct {
 	At       time.Time // when it was read off the wire, or just before it was put on it; on the monotonic clock
 	From, To netip.AddrPort
@@ -23,6 +23,7 @@ type Segment struct {
 	Seq, Ack uint32
 	Window   uint16
 	Options  []byte
+	Payload  []byte
 
 	raw []byte // as it came; what an ICMP message quotes
 }
@@ -111,7 +112,7 @@ func (s *Segment) packet() []byte {
 	tcp = append(tcp, byte(20+len(options))<<2, s.Flags)
 	tcp = binary.BigEndian.AppendUint16(tcp, s.Window)
 	tcp = append(tcp, 0, 0, 0, 0)
-	tcp = append(tcp, options...)
+	tcp = append(append(tcp, options...), s.Payload...)
 	binary.BigEndian.PutUint16(tcp[16:], checksum(pseudo(s.From.Addr(), s.To.Addr(), 6, len(tcp)), tcp))
 	return wrap(s.From.Addr(), s.To.Addr(), 6, tcp)
 }
