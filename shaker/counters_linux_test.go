@@ -1,10 +1,13 @@
 package shaker
 
 import (
+	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/CarterTsai/tcp-shaker/shaker/internal/testnet"
 	"golang.org/x/sys/unix"
@@ -50,17 +53,22 @@ func TestTheKernelCountsNoConnection(t *testing.T) {
 				const probes = 1000
 				l := listen(t, f.loopback(0))
 				e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 100})
+				tap := testnet.NewTap(t, "lo", nil)
 				before := tcpCounters(t)
 				batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: l.Addr, Timeout: patience} }))
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, r := range collect(t, batch, probes) {
+				results := collect(t, batch, probes)
+				for _, r := range results {
 					if r.Outcome != Open || r.Silence != Proven && !stopped(e) {
 						t.Fatalf("%s, silence %s", r.String(), r.Silence)
 					}
 				}
 				after := tcpCounters(t)
+				if n := onTheWire(t, tap, results, "SYN SYN-ACK RST"); n != probes && !stopped(e) {
+					t.Errorf("%d handshakes on the wire, want %d", n, probes)
+				}
 				embryos := probes
 				if cookies == "2" {
 					embryos = 0
@@ -104,15 +112,20 @@ func TestListenersOfEveryKind(t *testing.T) {
 				if err := unix.Listen(l.FD, 4096); err != nil {
 					t.Fatal(err)
 				}
+				tap := testnet.NewTap(t, "lo", nil)
 				e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 100})
 				batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: l.Addr, Timeout: patience} }))
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, r := range collect(t, batch, probes) {
+				results := collect(t, batch, probes)
+				for _, r := range results {
 					if r.Outcome != Open || r.Silence != Proven && !stopped(e) {
 						t.Fatalf("%s, silence %s", r.String(), r.Silence)
 					}
+				}
+				if n := onTheWire(t, tap, results, "SYN SYN-ACK RST"); n != probes && !stopped(e) {
+					t.Errorf("%d handshakes on the wire, want %d", n, probes)
 				}
 				if n := l.Noticed(t); n != 0 && !stopped(e) {
 					t.Errorf("%d noticed", n)
@@ -120,4 +133,75 @@ func TestListenersOfEveryKind(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestFullQueueIsSilence: a listener whose queue of accepted connections is full does not answer, and the wire holds SYNs alone.
+func TestFullQueueIsSilence(t *testing.T) {
+	const probes = 100
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		mute := silent(t, f.loopback(0))
+		tap := testnet.NewTap(t, "lo", nil)
+		e := newEngine(t, Config{Mode: mode, Shards: 1})
+		batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: mute, Timeout: 20 * time.Millisecond} }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		results := collect(t, batch, probes)
+		for _, r := range results {
+			if r.Outcome != TimedOut {
+				t.Error(r.String())
+			}
+		}
+		if n := onTheWire(t, tap, results, "SYN"); n != probes && !stopped(e) {
+			t.Errorf("%d SYNs on the wire, want %d", n, probes)
+		}
+	})
+}
+
+// TestBlockedAcceptNeverReturns: a server that waits in accept(2) all the time goes on waiting, until a client connects as usual.
+func TestBlockedAcceptNeverReturns(t *testing.T) {
+	const probes = 3000
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		l, err := net.Listen("tcp", netip.AddrPortFrom(f.loopback(0), 0).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted := make(chan string, probes)
+		go func() {
+			defer close(accepted)
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				accepted <- c.RemoteAddr().String()
+				c.Close()
+			}
+		}()
+		addr := netip.MustParseAddrPort(l.Addr().String())
+		e := newEngine(t, Config{Mode: mode, Shards: 2})
+		batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: addr, Timeout: patience} }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range collect(t, batch, probes) {
+			if r.Outcome != Open {
+				t.Fatal(r.String())
+			}
+		}
+		usual, err := net.Dial("tcp", addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer usual.Close()
+		if first := <-accepted; first != usual.LocalAddr().String() && !stopped(e) {
+			t.Errorf("accepted %s, before the client that connects as usual", first)
+		}
+		l.Close()
+		for more := range accepted {
+			if !stopped(e) {
+				t.Errorf("accepted %s as well", more)
+			}
+		}
+	})
 }

@@ -28,10 +28,18 @@ func (r *Report) hear(k *Knock, a *Answer, asked, over int64) verdict {
 	return verdict{*a, asked + int64(a.Waited), over}
 }
 
-// judge compares the answers to knocks of the kinds lossy and slow with what the peer noted.
+// judge compares the answers to knocks of the kinds lossy and slow with what the peer noted, and the silences of the open ones with
+// what the wire tap saw.
 func (r *Report) judge(s *stage, verdicts []verdict) {
 	for id := range verdicts {
 		k := s.knock(uint32(id))
+		if v := &verdicts[id]; k.kind == Open && v.answer.Proven {
+			for _, at := range s.acked[flow{v.answer.Port, k.Addr}] {
+				if v.earliest <= at && at <= v.over {
+					r.Lies++
+				}
+			}
+		}
 		if k.kind != Lossy && k.kind != Slow {
 			continue
 		}

@@ -62,9 +62,9 @@ type Report struct {
 	Unknown  int      // answers that are no verdict
 	Examples []string // some of the false and the unknown ones
 	Noticed  int      // handshakes that a listener noticed
-	ACKs     int64    // that the peer saw
-	Lies     int      // silences said to be proven whose ACK the peer saw
-	SYNs     int64    // that the peer saw
+	ACKs     int64    // ACKs alone that the peer or the wire tap saw
+	Lies     int      // silences said to be proven whose ACK they saw
+	Segments int64    // that the wire tap on the loopback device saw; it has lost none
 
 	mu sync.Mutex
 }
@@ -90,8 +90,8 @@ func (r *Report) wrong(k *Knock, a *Answer, why string, arg ...any) {
 // String returns the report as a table.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d knocks in %.1f s, %.0f a second: %d false (%d of them up), %d unknown, %d noticed, %d bare ACKs, %d of them called proven silent\n",
-		r.Knocks, r.Took.Seconds(), float64(r.Knocks)/r.Took.Seconds(), r.False, r.FalseUp, r.Unknown, r.Noticed, r.ACKs, r.Lies)
+	fmt.Fprintf(&b, "%d knocks in %.1f s, %.0f a second: %d false (%d of them up), %d unknown, %d noticed, %d bare ACKs, %d of them called proven silent, %d segments on loopback\n",
+		r.Knocks, r.Took.Seconds(), float64(r.Knocks)/r.Took.Seconds(), r.False, r.FalseUp, r.Unknown, r.Noticed, r.ACKs, r.Lies, r.Segments)
 	for k := range kinds {
 		fmt.Fprintf(&b, "%-12s", k)
 		for said, n := range r.Answers[k] {
@@ -138,13 +138,13 @@ func Try(t testing.TB, c Config, p Prober) *Report {
 	}
 	callers.Wait()
 	r.Took = time.Since(began)
-	s.peer.Close()
+	s.close()
 	r.judge(s, verdicts)
 	for _, f := range s.open {
 		for _, l := range f {
 			r.Noticed += l.Noticed(t)
 		}
 	}
-	r.ACKs, r.SYNs = s.acks.Load(), s.syns.Load()
+	r.ACKs, r.Segments = s.acks.Load(), s.segments
 	return r
 }

@@ -18,8 +18,17 @@ type stage struct {
 	peer   *testnet.Peer
 	notes  []note // by id, of the kinds with truth per knock
 	acks   atomic.Int64
-	syns   atomic.Int64
 	began  time.Time
+
+	tap      *testnet.Tap // on the loopback device; its reader alone touches what follows until it ends
+	segments int64
+	acked    map[flow][]int64 // clocks of the ACKs of each flow
+}
+
+// flow is where a segment of the prober's goes.
+type flow struct {
+	port uint16
+	to   netip.AddrPort
 }
 
 // note is what the peer knows of one knock. The SYN's part is written by the peer's reader, the answer's by whoever sends it;
@@ -42,7 +51,7 @@ func (s *stage) at(t time.Time) int64 { return int64(t.Sub(s.began)) + 1 }
 
 func newStage(t testing.TB, c Config) *stage {
 	t.Helper()
-	s := &stage{config: c, notes: make([]note, c.Knocks), began: time.Now()}
+	s := &stage{config: c, notes: make([]note, c.Knocks), began: time.Now(), acked: map[flow][]int64{}}
 	for f, ip := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
 		for range shared {
 			s.open[f] = append(s.open[f], testnet.Listen(t, ip))
@@ -51,7 +60,25 @@ func newStage(t testing.TB, c Config) *stage {
 		}
 	}
 	s.peer = testnet.NewQuietPeer(t, s.script)
+	s.tap = testnet.NewTap(t, "lo", s.see)
 	return s
+}
+
+// close ends peer and tap when they have seen all.
+func (s *stage) close() {
+	s.peer.Close()
+	s.tap.Sync()
+	s.tap.Close()
+}
+
+// see notes the ACKs that pass the loopback device.
+func (s *stage) see(in *testnet.Segment) {
+	s.segments++
+	if in.Flags&(testnet.SYN|testnet.ACK|testnet.RST) == testnet.ACK {
+		s.acks.Add(1)
+		f := flow{in.From.Port(), in.To}
+		s.acked[f] = append(s.acked[f], s.clock())
+	}
 }
 
 // unreachables are the ICMP and ICMPv6 errors of the unreachable targets, by the target's number.
@@ -77,7 +104,6 @@ func (s *stage) script(p *testnet.Peer, in *testnet.Segment) {
 	default:
 		return
 	}
-	s.syns.Add(1)
 	v6 := in.To.Addr().Is6()
 	switch kind {
 	case Unreachable:
