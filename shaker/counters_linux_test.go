@@ -3,44 +3,12 @@ package shaker
 import (
 	"net"
 	"net/netip"
-	"os"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/CarterTsai/tcp-shaker/shaker/internal/testnet"
 	"golang.org/x/sys/unix"
 )
-
-// tcpCounters reads the namespace's counters of TCP: those of /proc/net/snmp under "Tcp", of /proc/net/netstat under "TcpExt".
-func tcpCounters(t *testing.T) map[string]int {
-	t.Helper()
-	counters := map[string]int{}
-	for _, path := range []string{"/proc/net/snmp", "/proc/net/netstat"} {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var names []string
-		for line := range strings.Lines(string(text)) {
-			fields := strings.Fields(line)
-			if names == nil || names[0] != fields[0] {
-				names = fields
-				continue
-			}
-			for i, name := range names[1:] {
-				value, err := strconv.Atoi(fields[i+1])
-				if err != nil {
-					t.Fatal(err)
-				}
-				counters[strings.TrimSuffix(names[0], ":")+name] = value
-			}
-			names = nil
-		}
-	}
-	return counters
-}
 
 // TestTheKernelCountsNoConnection: what the target's kernel counts, which is ours as well here, is one embryonic reset a probe,
 // and no passive open; with SYN cookies, which keep no embryo, not even that. Nobody is left in TIME_WAIT.
@@ -54,7 +22,7 @@ func TestTheKernelCountsNoConnection(t *testing.T) {
 				l := listen(t, f.loopback(0))
 				e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 100})
 				tap := testnet.NewTap(t, "lo", nil)
-				before := tcpCounters(t)
+				before := testnet.Counters(t)
 				batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: l.Addr, Timeout: patience} }))
 				if err != nil {
 					t.Fatal(err)
@@ -65,7 +33,7 @@ func TestTheKernelCountsNoConnection(t *testing.T) {
 						t.Fatalf("%s, silence %s", r.String(), r.Silence)
 					}
 				}
-				after := tcpCounters(t)
+				after := testnet.Counters(t)
 				if n := onTheWire(t, tap, results, "SYN SYN-ACK RST"); n != probes && !stopped(e) {
 					t.Errorf("%d handshakes on the wire, want %d", n, probes)
 				}

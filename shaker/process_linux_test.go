@@ -347,13 +347,13 @@ func TestKilledProberIsNotNoticed(t *testing.T) {
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
 			l := listen(t, f.loopback(0))
-			before, began := tcpCounters(t), time.Now()
+			before, began := testnet.Counters(t), time.Now()
 			prober := startProcess(t, "TestKilledProberIsNotNoticed", l.Addr)
 			prober.await(t, "ready")
 			prober.signal(t, unix.SIGKILL)
 			took := time.Since(began)
 			_ = prober.Wait()
-			after := tcpCounters(t)
+			after := testnet.Counters(t)
 			if n := l.Noticed(t); n != 0 && took < 150*time.Millisecond {
 				t.Errorf("%d of %d handshakes were noticed", n, sockets)
 			}

@@ -95,21 +95,27 @@ func setUp(name string) error {
 	return os.NewSyscallError("ioctl SIOCSIFFLAGS", unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request))
 }
 
-// Sysctl sets one of the namespace's own, named as below /proc/sys, until the test ends.
+// Sysctl sets one of the calling thread's namespace, named as below /proc/sys, until the test ends.
 func Sysctl(t testing.TB, name, value string) {
 	t.Helper()
 	Private(t)
-	path := "/proc/sys/" + name
-	old, err := os.ReadFile(path)
-	if err == nil {
-		err = os.WriteFile(path, []byte(value), 0)
-	}
+	// Kept open: it stays that of this namespace, on whichever thread it is set back.
+	file, err := os.OpenFile("/proc/sys/"+name, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	old := make([]byte, 4096)
+	n, err := file.Read(old)
+	if err == nil {
+		_, err = file.WriteAt([]byte(value), 0)
+	}
 	t.Cleanup(func() {
-		if err := os.WriteFile(path, old, 0); err != nil {
+		_, err := file.WriteAt(old[:n], 0)
+		if err := errors.Join(err, file.Close()); err != nil {
 			t.Error(err)
 		}
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Flags of a TCP segment, RFC 9293 section 3.1.
@@ -65,38 +67,44 @@ func (s *Segment) Timestamp() (uint32, bool) {
 
 // parseSegment reads an IP packet; false where it holds no TCP.
 func parseSegment(p []byte) (*Segment, bool) {
+	s := new(Segment)
+	return s, s.decode(p)
+}
+
+// decode reads an IP packet, of which the end may be missing, without allocating; false where it holds no TCP. The options
+// are those of p itself.
+func (s *Segment) decode(p []byte) bool {
 	if len(p) < 20 {
-		return nil, false
+		return false
 	}
 	var from, to netip.Addr
 	var tcp []byte
-	switch p[0] >> 4 {
-	case 4:
-		if p[9] != 6 {
-			return nil, false
-		}
-		from, to = netip.AddrFrom4([4]byte(p[12:16])), netip.AddrFrom4([4]byte(p[16:20]))
-		tcp = p[4*int(p[0]&15):]
-	case 6:
-		if len(p) < 40 || p[6] != 6 {
-			return nil, false
-		}
-		from, to = netip.AddrFrom16([16]byte(p[8:24])), netip.AddrFrom16([16]byte(p[24:40]))
+	switch header := 4 * int(p[0]&15); {
+	case p[0]>>4 == 4 && p[9] == unix.IPPROTO_TCP && header <= len(p):
+		from, to = netip.AddrFrom4([4]byte(p[12:])), netip.AddrFrom4([4]byte(p[16:]))
+		tcp = p[header:]
+	case p[0]>>4 == 6 && p[6] == unix.IPPROTO_TCP && 40 <= len(p):
+		from, to = netip.AddrFrom16([16]byte(p[8:])), netip.AddrFrom16([16]byte(p[24:]))
 		tcp = p[40:]
 	}
-	if len(tcp) < 20 || len(tcp) < 4*int(tcp[12]>>4) {
-		return nil, false
+	if len(tcp) < 20 {
+		return false
 	}
-	return &Segment{
+	header := 4 * int(tcp[12]>>4)
+	if header < 20 || header > len(tcp) {
+		return false
+	}
+	*s = Segment{
 		From:    netip.AddrPortFrom(from, binary.BigEndian.Uint16(tcp)),
 		To:      netip.AddrPortFrom(to, binary.BigEndian.Uint16(tcp[2:])),
 		Seq:     binary.BigEndian.Uint32(tcp[4:]),
 		Ack:     binary.BigEndian.Uint32(tcp[8:]),
 		Flags:   tcp[13],
 		Window:  binary.BigEndian.Uint16(tcp[14:]),
-		Options: tcp[20 : 4*int(tcp[12]>>4)],
+		Options: tcp[20:header],
 		raw:     p,
-	}, true
+	}
+	return true
 }
 
 // packet writes the segment as an IP packet.

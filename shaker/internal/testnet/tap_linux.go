@@ -1,7 +1,6 @@
 package testnet
 
 import (
-	"encoding/binary"
 	"net"
 	"net/netip"
 	"os"
@@ -186,40 +185,4 @@ func (t *Tap) Close() {
 			t.t.Error(err)
 		}
 	})
-}
-
-// decode reads an IP packet, of which the end may be missing, without allocating; false where it holds no TCP. The options
-// are those of p itself.
-func (s *Segment) decode(p []byte) bool {
-	if len(p) < 20 {
-		return false
-	}
-	var from, to netip.Addr
-	var tcp []byte
-	switch header := 4 * int(p[0]&15); {
-	case p[0]>>4 == 4 && p[9] == unix.IPPROTO_TCP && header <= len(p):
-		from, to = netip.AddrFrom4([4]byte(p[12:])), netip.AddrFrom4([4]byte(p[16:]))
-		tcp = p[header:]
-	case p[0]>>4 == 6 && p[6] == unix.IPPROTO_TCP && 40 <= len(p):
-		from, to = netip.AddrFrom16([16]byte(p[8:])), netip.AddrFrom16([16]byte(p[24:]))
-		tcp = p[40:]
-	}
-	if len(tcp) < 20 {
-		return false
-	}
-	header := 4 * int(tcp[12]>>4)
-	if header < 20 || header > len(tcp) {
-		return false
-	}
-	*s = Segment{
-		From:    netip.AddrPortFrom(from, binary.BigEndian.Uint16(tcp)),
-		To:      netip.AddrPortFrom(to, binary.BigEndian.Uint16(tcp[2:])),
-		Seq:     binary.BigEndian.Uint32(tcp[4:]),
-		Ack:     binary.BigEndian.Uint32(tcp[8:]),
-		Flags:   tcp[13],
-		Window:  binary.BigEndian.Uint16(tcp[14:]),
-		Options: tcp[20:header],
-		raw:     p,
-	}
-	return true
 }

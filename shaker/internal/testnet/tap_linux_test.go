@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -127,6 +130,48 @@ func TestTapSync(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBacklogsOfAllProcessors: a Sync sends something through that of each. Only a kernel that is behind leaves anything in them,
+// so no other test would notice; the kernel counts what each has received (softnet_seq_show, net/core/net-procfs.c).
+func TestBacklogsOfAllProcessors(t *testing.T) {
+	Private(t)
+	received := func() []uint64 {
+		text, err := os.ReadFile("/proc/thread-self/net/softnet_stat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var counts []uint64
+		for line := range strings.Lines(string(text)) {
+			count, err := strconv.ParseUint(strings.Fields(line)[0], 16, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			counts = append(counts, count)
+		}
+		return counts
+	}
+	runtime.LockOSThread() // whose processors are asked for
+	defer runtime.UnlockOSThread()
+	var all unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(received()); n != all.Count() {
+		t.Skipf("%d processors, of which %d are ours", n, all.Count())
+	}
+	tap := NewTap(t, "lo", nil)
+	before := received()
+	tap.Sync()
+	for i, n := range received() {
+		if n == before[i] {
+			t.Errorf("nothing was received on processor %d", i)
+		}
+	}
+	var after unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &after); err != nil || after != all {
+		t.Errorf("may run on %d processors, was %d, %v", after.Count(), all.Count(), err)
 	}
 }
 
