@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -277,15 +276,6 @@ func narrow(n int) func() (int, int) {
 	return func() (int, int) { return 40_000, 40_000 + n - 1 }
 }
 
-func openFiles(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
-}
-
 // TestCanceledBeforeItBegan: probes of a context that has ended are accepted and answered.
 func TestCanceledBeforeItBegan(t *testing.T) {
 	for _, mode := range modes {
@@ -421,6 +411,17 @@ func TestNewcomersAreNotKeptWaiting(t *testing.T) {
 				t.Fatal(err)
 			}
 			eventually(t, "the greedy one has what it gets", func() bool { return e.Stats().InFlight >= min(80, ports/2) })
+			newcomer, err := e.Submit(patient(t), []Probe{{Addr: open.Addr, Timeout: patience}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "a newcomer is answered", func() bool {
+				if e.Stats().InFlight == 100 {
+					t.Fatal("one batch holds every place")
+				}
+				results, _ := newcomer.Take()
+				return len(results) == 1
+			})
 			for range 50 {
 				check(t, e, patient(t), open.Addr, patience, Open)
 			}
@@ -453,7 +454,7 @@ func TestHalfThePortsToOneAddress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "five are in flight", func() bool { return e.Stats().InFlight == 5 })
+		eventually(t, "five are in flight", func() bool { return e.Stats().InFlight >= 5 })
 		batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: mute, Timeout: 2 * time.Millisecond} }))
 		if err != nil {
 			t.Fatal(err)
@@ -640,7 +641,10 @@ func TestNoStaleEvent(t *testing.T) {
 	i := s.table.takeVacant()
 	s.table.vacate(i) // the socket of generation 0 is gone
 	i = s.table.takeVacant()
-	s.table.fly(i, &share{flying: none})
+	b := e.Open(context.Background())
+	b.results.expect(newBlock(1), 1)
+	s.table.slots[i].address, _ = s.addresses.claim(netip.MustParseAddrPort("127.0.0.1:1"))
+	s.table.fly(i, &b.shares[0])
 	s.poller.events[0] = unix.EpollEvent{Events: unix.EPOLLOUT, Fd: i, Pad: 0}
 	s.read(1)
 	if s.counters.StaleEvents != 1 || s.table.slots[i].state != flying || s.counters.Done[Open] != 0 {

@@ -3,6 +3,7 @@ package shaker
 import (
 	"context"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -37,14 +38,30 @@ func everywhere(t *testing.T, test func(t *testing.T, mode Mode, f family)) {
 	}
 }
 
+// newEngine starts an engine that ends with the test and then has left nothing open.
 func newEngine(t testing.TB, c Config) *Engine {
 	t.Helper()
+	before := openFiles(t)
 	e, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { e.Close() })
+	t.Cleanup(func() {
+		e.Close()
+		if now := openFiles(t); now > before {
+			t.Errorf("%d files open after Close, %d before New", now, before)
+		}
+	})
 	return e
+}
+
+func openFiles(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
 }
 
 // The sockets that tests knock at, see package testnet.

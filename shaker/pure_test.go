@@ -130,6 +130,7 @@ func FuzzTable(f *testing.F) {
 // FuzzAddresses claims and releases places at random and checks the bound, the order and that nobody is forgotten.
 func FuzzAddresses(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 1, 0, 3, 2, 2})
+	f.Add([]byte{0, 8, 2, 2}) // the second finds no source port
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		const limit = 2
 		a := newAddresses(limit)

@@ -65,6 +65,7 @@ func TestSilenceAgainstTheWire(t *testing.T) {
 			}
 			e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 4, hooks: h})
 			all.Go(func() {
+				defer e.Close()
 				to := f.target(1).Addr()
 				batch, err := e.Submit(patient(t), []Probe{{Addr: portOf(to, 1+i), Timeout: patience}})
 				if err != nil {

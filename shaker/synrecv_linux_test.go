@@ -37,10 +37,11 @@ func TestServerStillInSYNRECV(t *testing.T) {
 		} {
 			t.Run(end.name, func(t *testing.T) {
 				server := listen(t, f.loopback(0))
-				sockets := 0
+				sockets, deaf := 0, -1
 				e := newEngine(t, Config{Mode: mode, Shards: 1, hooks: hooks{ports: onePort(), opened: func(fd int) {
 					if sockets++; sockets == 1 {
 						deafen(t, fd)
+						deaf = fd
 					}
 				}}})
 				ctx, cancel := context.WithTimeout(context.Background(), end.context)
@@ -49,6 +50,8 @@ func TestServerStillInSYNRECV(t *testing.T) {
 				if err != nil || first.Outcome != end.outcome {
 					t.Fatalf("first: %s, %v", first.String(), err)
 				}
+				// Were the socket used again, it would hear the server's RST.
+				_ = unix.SetsockoptInt(deaf, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
 				second, err := e.Check(patient(t), server.Addr, patience)
 				// (The server's first answer is an ACK for the first handshake, so more came than a SYN-ACK: not proven.)
 				if err != nil || second.Outcome != Open || second.Silence == Broken && !stopped(e) {

@@ -80,8 +80,12 @@ func TestOnTheWire(t *testing.T) {
 				if err != nil || r.Outcome != c.outcome || c.outcome == Open && r.Silence != Proven && !stopped(e) {
 					t.Fatalf("%s, silence %s, %v", r.String(), r.Silence, err)
 				}
-				eventually(t, fmt.Sprintf("%v on the wire, not %v", c.wire, peer.Flow(r.Source, c.to)), func() bool {
-					return slices.Equal(peer.Flow(r.Source, c.to), c.wire)
+				eventually(t, fmt.Sprintf("%v on the wire", c.wire), func() bool {
+					wire := peer.Flow(r.Source, c.to)
+					if len(wire) > len(c.wire) || !slices.Equal(wire, c.wire[:len(wire)]) {
+						t.Fatalf("%v on the wire, want %v; silence %s", wire, c.wire, r.Silence)
+					}
+					return len(wire) == len(c.wire)
 				})
 			}
 		}
@@ -119,6 +123,9 @@ func TestICMPOnTheWire(t *testing.T) {
 			want := ICMP{m[0], m[1], f.router()}
 			if err != nil || r.Outcome != Unreachable || r.ICMP != want || r.Cause != want.cause() || r.Errno == 0 {
 				t.Errorf("%s: %s, icmp %s, %v", want, r.String(), r.ICMP, err)
+			}
+			if n := e.Stats().Pooled; n != 0 { // another message can be in its queue
+				t.Errorf("%s: %d sockets in the pool", want, n)
 			}
 			check(t, e, patient(t), mute, 5*time.Millisecond, TimedOut)
 			check(t, e, patient(t), open, patience, Open)
