@@ -1,0 +1,220 @@
+package controls
+
+// answerFaults make an answer of what is none, or give an answer to the wrong probe, twice, or never.
+var answerFaults = []fault{
+	{
+		name: "no error is open",
+		is:   "a socket without an error is called open",
+		edits: []edit{{
+			"handshake_linux.go",
+			`case s.info.Bytes_acked > 0:`,
+			`case s.info.Bytes_acked > 0 && !fault("RST unsays the SYN-ACK"),
+				(fault("no error is open") || fault("naive SO_ERROR")) && errno == 0,
+				fault("any SYN is an answer") && s.info.State == tcpSynRecv:`,
+		}},
+		seen: []check{
+			{test: "TestOutcomes/reuse/ipv4", says: "silent: "},
+			{test: "TestBareSYNIsNoAnswer/reuse/ipv4", says: "open, want timed out"},
+		},
+	},
+	{
+		name: "any SYN is an answer",
+		is:   "a SYN of the peer's is taken for a SYN-ACK",
+		seen: []check{{test: "TestBareSYNIsNoAnswer/reuse/ipv4", says: "open, want timed out"}},
+	},
+	{
+		name: "RST unsays the SYN-ACK",
+		is:   "a port that answers and then resets is not called open",
+		seen: []check{{test: "TestRSTAfterSYNACKIsOpen/reuse/ipv4", says: "refused, connection reset by peer, want open"}},
+	},
+	{
+		name: "naive SO_ERROR",
+		is:   "an event is open where SO_ERROR is 0 and nothing else is asked; what was answered with an error is used again",
+		edits: []edit{
+			{"handshake_linux.go", `icmp, icmpErrno := s.errors.read(x.fd)`, `icmp, icmpErrno := ICMP{}, syscall.Errno(0)
+			if !fault("naive SO_ERROR") {
+				icmp, icmpErrno = s.errors.read(x.fd)
+			}`},
+			{"handshake_linux.go", `again = errno == eConnRefused`, `again = (fault("naive SO_ERROR") || errno == eConnRefused)`},
+		},
+		with: []string{"no last question"},
+		seen: []check{{test: "TestICMPOnTheWire/reuse/ipv4", says: "open, want timed out"}},
+	},
+	{
+		name: "event of the last use",
+		is:   "a slot starts while an event of its last use is unread, which is open because SO_ERROR is 0",
+		edits: []edit{
+			{"shard_linux.go", `started, again := s.start()`, `n := 0
+			if fault("event of the last use") {
+				n = s.poll(0)
+			}
+			started, again := s.start()`},
+			{"shard_linux.go", `n := s.poll(0)`, `if !fault("event of the last use") {
+				n = s.poll(0)
+			}`},
+			{"shard_linux.go", `case answered:`, `case answered, fault("event of the last use") && socketError(x.fd) == 0:`},
+		},
+		seen: []check{{test: "TestOneAnswer/reuse/ipv4", says: "open after "}},
+	},
+	{
+		name: "self-connect",
+		is:   "a probe that was connected to itself is called open",
+		edits: []edit{{
+			"handshake_linux.go",
+			`if r.Source.Port() == r.Addr.Port()`,
+			`if !fault("self-connect") && r.Source.Port() == r.Addr.Port()`,
+		}},
+		with: []string{"crossing ignored"},
+		seen: []check{
+			{test: "TestSelfConnectIsRefused/reuse/ipv4", says: ": open"},
+			{test: "TestSelfConnectIsRefused/reuse/ipv6", says: ": open"},
+		},
+	},
+	{
+		name: "crossing ignored",
+		is:   "what another probe of ours answered is called open",
+		edits: []edit{{
+			"handshake_linux.go",
+			`s.engine.crossings.possible(`,
+			`!fault("crossing ignored") && s.engine.crossings.possible(`,
+		}},
+		seen: []check{{test: "TestProbesThatMeetAreNoAnswer/reuse/ipv4", says: ": open, want refused"}},
+	},
+	{
+		name: "a knock too few",
+		is:   "who has left a port is taken to knock there for ever",
+		edits: []edit{{
+			"crossing.go",
+			`d.knocking.Add(-1)`,
+			`if !fault("a knock too few") {
+				d.knocking.Add(-1)
+			}`,
+		}},
+		seen: []check{{test: "TestNothingLeaks/reuse/ipv4", says: "still knock at port"}},
+	},
+	{
+		name: "asked once",
+		is:   "what comes between the reading of a socket's error and of its state is called trouble of ours",
+		edits: []edit{{
+			"handshake_linux.go",
+			`if errno == 0 && s.info.State == tcpClose {`,
+			`if !fault("asked once") && errno == 0 && s.info.State == tcpClose {`,
+		}},
+		seen: []check{{test: "TestAnswerWhileWeAsk/reuse/ipv4", says: "local error, local resources, want refused"}},
+	},
+	{
+		name:  "started for nobody",
+		is:    "what is added after the context has ended is probed all the same",
+		edits: []edit{{"batch.go", `if b.ctx.Err() != nil {`, `if b.ctx.Err() != nil && !fault("started for nobody") {`}},
+		seen:  []check{{test: "TestOneAnswer/reuse/ipv4", says: "late:true"}},
+	},
+	{
+		name: "generation ignored",
+		is:   "an event of a socket that was replaced is taken for its successor's",
+		edits: []edit{{
+			"shard_linux.go",
+			`case x.generation != t.generation:`,
+			`case x.generation != t.generation && !fault("generation ignored"):`,
+		}},
+		seen: []check{{test: "TestNoStaleEvent", says: "0 stale"}},
+	},
+	{
+		name: "idle event is an end",
+		is:   "an event of an idle socket is taken for the end of a flight, and the socket closed while it is in the pool",
+		edits: []edit{{
+			"shard_linux.go",
+			`case x.state != flying:`,
+			`case x.state == idle && fault("idle event is an end"):
+				s.counters.IdleEvents += s.counters.Done[LocalError] // so that the test goes on until then
+				s.discard(int32(t.slot))
+			case x.state != flying:`,
+		}},
+		seen: []check{{test: "TestIdleSocketsSpeakToo", says: "bad file descriptor, want "}},
+	},
+	{
+		name: "lost at cancel",
+		is:   "a probe that is canceled has no answer",
+		edits: []edit{{
+			"batch.go",
+			`b.results.put(r)`,
+			`lost := fault("lost at close")
+			if r.Err != ErrClosed {
+				lost = r.Outcome == Canceled && fault("lost at cancel")
+			}
+			if !lost {
+				b.results.put(r)
+			}`,
+		}},
+		seen: []check{
+			{test: "TestCancelFreesSocketsAtOnce/reuse/ipv4", says: "0 results of 3000"},
+			{test: "TestOneAnswer/reuse/ipv4", says: " answers to "},
+		},
+	},
+	{
+		name: "lost at close",
+		is:   "a probe that is in the engine when it closes has no answer",
+		seen: []check{
+			{test: "TestCloseAnswersEverything/reuse/ipv4", says: "0 results of 2000"},
+			{test: "TestAddWhileClosing/reuse", says: "0 answers to "},
+		},
+	},
+	{
+		name: "answered for another",
+		is:   "a probe that waits at a cancel or a close is answered twice, and its neighbour never",
+		edits: []edit{{
+			"shard_linux.go",
+			`s.refuse(sh, &j)`,
+			`if sh.waiting > 0 && fault("answered for another") {
+				j = (*sh.chunks.front())[0]
+			}
+			s.refuse(sh, &j)`,
+		}},
+		seen: []check{
+			{test: "TestCancelFreesSocketsAtOnce/reuse/ipv4", says: "a second time"},
+			{test: "TestCloseAnswersEverything/reuse/ipv4", says: "a second time"},
+			{test: "TestOneAnswer/reuse/ipv4", says: "an answer too many"},
+		},
+	},
+	{
+		name: "closed before the loops end",
+		is:   "Close returns while loops still have sockets to close",
+		edits: []edit{{"engine.go", `e.loops.Wait()`, `if !fault("closed before the loops end") {
+			e.loops.Wait()
+		}`}},
+		seen: []check{{test: "TestCloseAnswersEverything/reuse/ipv4", says: "files open"}},
+	},
+	{
+		name: "goroutine left",
+		is:   "an engine leaves a goroutine behind",
+		edits: []edit{{"start_linux.go", `e.pace.set(config.Rate)`, `e.pace.set(config.Rate)
+		if fault("goroutine left") {
+			go func() { select {} }()
+		}`}},
+		seen: []check{{test: "TestMappedAddressIsItsIPv4/reuse", says: "found unexpected goroutines", afterwards: true}},
+	},
+	{
+		name:  "room not used again",
+		is:    "the room for results grows with all that were ever given",
+		edits: []edit{{"results.go", `for q.room < n`, `for !fault("room not used again") && q.room < n`}},
+		seen:  []check{{test: "TestResultsKeepTheirOrderAndPlace", says: "with never more than 64 owed"}},
+	},
+	{
+		name: "an allocation a probe",
+		is:   "each result is copied to the heap",
+		edits: []edit{{
+			"stats.go",
+			`type published struct {`,
+			`var onTheHeap *Result
+
+			type published struct {`,
+		}, {
+			"shard_linux.go",
+			`sh.batch.put(r)`,
+			`if fault("an allocation a probe") {
+				onTheHeap = new(Result)
+			}
+			sh.batch.put(r)`,
+		}},
+		seen: []check{{test: "TestSteadyStateAllocatesNothing/reuse", says: "allocations a probe"}},
+	},
+}

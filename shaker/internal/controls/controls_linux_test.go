@@ -1,0 +1,71 @@
+package controls
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// atOnce is how many runs of the binary go on at a time.
+const atOnce = 2
+
+// tries is how often a fault is forced before it counts as unseen: a busy machine can hide some of them from a check, such as
+// a timeout that is cut short from one that came late.
+const tries = 3
+
+// TestEveryControlGoesRed: without a fault all checks are green, and with each the checks that must see it are red.
+func TestEveryControlGoesRed(t *testing.T) {
+	binary := build(t, faults)
+	if empty := run(t, binary, nil, nil); strings.Contains(empty.output, noNamespace) {
+		if os.Getenv("CI") != "" {
+			t.Fatal("no network namespace of our own, and CI must not skip")
+		}
+		t.Skip("user namespaces are not allowed here, so there is no network of our own")
+	}
+	running := make(chan struct{}, atOnce)
+	one := func(name string, test func(t *testing.T)) {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			t.Parallel()
+			running <- struct{}{}
+			defer func() { <-running }()
+			test(t)
+		})
+	}
+	one("no fault", func(t *testing.T) {
+		var all []check
+		for _, f := range faults {
+			all = append(all, f.seen...)
+		}
+		o := run(t, binary, nil, all)
+		for _, c := range all {
+			if err := o.green(c); err != nil {
+				t.Fatalf("%v: red proves nothing\n%s", err, o.output)
+			}
+		}
+		t.Logf("green after %s", o.took)
+	})
+	for _, f := range faults {
+		one(f.name, func(t *testing.T) {
+			var last outcome
+			var err error
+			for try := range tries {
+				last = run(t, binary, f.inForce(), f.seen)
+				if err = unseen(&last, f.seen); err == nil {
+					t.Logf("red after %s, at try %d", last.took, try+1)
+					return
+				}
+			}
+			t.Errorf("%s: %v\n%s", f.is, err, last.output)
+		})
+	}
+}
+
+// unseen returns what a run with a fault in force lacks to be red.
+func unseen(o *outcome, checks []check) error {
+	for _, c := range checks {
+		if err := o.red(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package controls
+
+// reuseFaults use a socket again that is spent, keep of a socket's last use what is not its next one's, or keep it for ever.
+var reuseFaults = []fault{
+	{
+		name: "reuse after silence",
+		is:   "a socket that met silence is used again",
+		edits: []edit{{
+			"handshake_linux.go",
+			`s.finish(i, &r, false)`,
+			`s.finish(i, &r, fault("reuse after silence") && disconnect(s.table.slots[i].fd) == 0)`,
+		}},
+		seen: []check{
+			{test: "TestOnlyAnAnsweredSocketIsUsedAgain/ipv4", says: "after silence 1 sockets in the pool"},
+			{test: "TestServerStillInSYNRECV/reuse/ipv4/timeout", says: "second: "},
+		},
+	},
+	{
+		name: "reuse after a cancel",
+		is:   "a socket whose probe was canceled is used again",
+		edits: []edit{{
+			"handshake_linux.go",
+			`at := s.table.slots[i].address`,
+			`at := s.table.slots[i].address
+			if fault("reuse after a cancel") && disconnect(s.table.slots[i].fd) == 0 {
+				s.table.keep(i)
+				s.release(at)
+				continue
+			}
+			if fault("leak after a cancel") {
+				s.table.vacate(i)
+				s.release(at)
+				continue
+			}`,
+		}},
+		seen: []check{
+			{test: "TestOnlyAnAnsweredSocketIsUsedAgain/ipv4", says: "after a cancel 1 sockets in the pool"},
+			{test: "TestServerStillInSYNRECV/reuse/ipv4/cancel", says: "second: "},
+		},
+	},
+	{
+		name: "leak after a cancel",
+		is:   "the socket of a canceled probe is not closed",
+		seen: []check{
+			{test: "TestCancelFreesSocketsAtOnce/fresh/ipv4", says: "files open"},
+			{test: "TestCloseAnswersEverything/reuse/ipv4", says: "files open"},
+		},
+	},
+	{
+		name: "reuse after ICMP",
+		is:   "a socket that an ICMP message reached is used again",
+		edits: []edit{{
+			"handshake_linux.go",
+			`r.ICMP, r.Errno = icmp, icmpErrno`,
+			`r.ICMP, r.Errno = icmp, icmpErrno
+			again = fault("reuse after ICMP") && disconnect(x.fd) == 0
+			if fault("sender forgotten") {
+				r.ICMP.From = r.Addr.Addr()
+			}
+			if fault("ICMP by errno") {
+				r.Outcome, r.Cause = answeredWith(icmpErrno)
+			}`,
+		}},
+		seen: []check{{test: "TestICMPOnTheWire/reuse/ipv4", says: "sockets in the pool"}},
+	},
+	{
+		name: "leak after silence",
+		is:   "the socket of a probe that timed out is not closed",
+		edits: []edit{{
+			"handshake_linux.go",
+			`} else {
+		s.discard(i)`,
+			`} else if fault("leak after silence") && s.info.State == tcpSynSent {
+				s.table.vacate(i)
+			} else {
+		s.discard(i)`,
+		}},
+		seen: []check{
+			{test: "TestOutcomes/reuse/ipv4", says: "files open after Close"},
+			{test: "TestNothingLeaks/reuse/ipv4", says: " descriptors, "},
+		},
+	},
+	{
+		name: "leak at close",
+		is:   "idle sockets are left open at the end",
+		edits: []edit{{"shard_linux.go", `s.retire()
+	s.tell()`, `if !fault("leak at close") {
+		s.retire()
+	}
+	s.tell()`}},
+		seen: []check{{test: "TestNobodyNotices/reuse/ipv4", says: "files open after Close"}},
+	},
+	{
+		name: "never retired",
+		is:   "a socket is used again for ever",
+		edits: []edit{{"handshake_linux.go", `s.table.slots[i].usesLeft--`, `if !fault("never retired") {
+			s.table.slots[i].usesLeft--
+		}`}},
+		seen: []check{{test: "TestSocketsAreRetired", says: "1 sockets for "}},
+	},
+	{
+		name: "options of the last use",
+		is:   "a result tells the options of the handshakes before as well",
+		edits: []edit{{
+			"handshake_linux.go",
+			`// begin starts a job`,
+			`var optionsBefore Options
+
+			// begin starts a job`,
+		}, {
+			"handshake_linux.go",
+			`r.Options = Options(s.info.Options) & allOptions`,
+			`r.Options = Options(s.info.Options) & allOptions
+			if fault("options of the last use") {
+				r.Options |= optionsBefore
+				optionsBefore = r.Options
+			}`,
+		}},
+		seen: []check{{test: "TestOptionsAreThoseOfThisHandshake/ipv4", says: "poor: "}},
+	},
+	{
+		name:  "zone sticks",
+		is:    "a socket that is bound to the interface of a zone is used again",
+		edits: []edit{{"handshake_linux.go", `x.job.scope == 0`, `(fault("zone sticks") || x.job.scope == 0)`}},
+		seen:  []check{{test: "TestZoneDoesNotStick/reuse", says: ", want open"}},
+	},
+}
