@@ -44,9 +44,9 @@
 //  5. SO_ERROR 0 is no proof. Open needs EPOLLOUT with neither EPOLLERR nor EPOLLHUP, or a kernel that says that our SYN was
 //     acknowledged, and that the answer was not our own: a self-connect is Refused, and where another probe of ours may have
 //     answered, the target is asked again (TestBareSYNIsNoAnswer, TestSelfConnectIsRefused, TestProbesThatMeetAreNoAnswer).
-//  6. Only an answered socket is used again. After silence, ICMP, cancel or close it is closed: its next sequence number would be
-//     so near that a server still busy with the last handshake would answer the next one with an RST
-//     (TestOnlyAnAnsweredSocketIsUsedAgain, TestServerStillInSYNRECV).
+//  6. Only an answered socket is used again. After silence, ICMP, cancel or close it is closed, and that not before 10 ms have
+//     passed since its SYN: the next sequence number from its port would be so near that a server still busy with the last
+//     handshake would answer the next one with an RST (TestOnlyAnAnsweredSocketIsUsedAgain, TestServerStillInSYNRECV).
 //  7. Two hundred milliseconds. What a turn of a loop does is bounded, and nothing in it logs, blocks, or allocates in the steady
 //     state (but for a job that has to wait at its address). Each Open result says whether its silence is proven
 //     (TestNobodyNotices, TestStallIsNotSilence, TestSteadyStateAllocatesNothing).

@@ -133,7 +133,9 @@ func (s *shard) repeat(i int32, r *Result) {
 		r.Outcome, r.Cause = LocalError, LocalResources
 	default:
 		j.repeats++
-		s.free(i, false)
+		s.land(i)
+		s.discard(i)
+		s.engine.crossings.leave(at.key.Port())
 		s.queued++
 		sh.handed.push(&waiter{job: j, share: sh, address: at})
 		s.enqueue(sh)
@@ -159,10 +161,14 @@ func (s *shard) failed(i int32) {
 	}
 }
 
-// expired ends a handshake that was not answered in time. It asks once more: an ICMP message that came while connect(2) held
+// expired ends a handshake that was not answered in time, or the waiting of a socket that is to be closed. It asks once more: an ICMP message that came while connect(2) held
 // the socket is only found by asking, and an answer that is there now was there in time, as no poll since the deadline has
 // missed it but by our own delay.
 func (s *shard) expired(i int32) {
+	if s.table.slots[i].state == doomed {
+		s.settled(i)
+		return
+	}
 	if s.judge(i) {
 		return
 	}
@@ -241,23 +247,19 @@ func (s *shard) dropped(i int32, why error) {
 	}
 	r.Outcome, r.Err = Canceled, why
 	sh := s.table.slots[i].share
-	s.deadlines.remove(i)
-	s.table.land(i)
-	s.table.doom(i)
+	s.land(i)
+	s.doom(i)
 	s.counters.Retransmits += uint64(r.Retransmits)
 	s.answer(sh, &r)
 }
 
-// bury closes the sockets of handshakes that were dropped, a bounded number in a turn.
+// bury closes the sockets that may be closed now, a bounded number in a turn.
 func (s *shard) bury() {
 	for range min(len(s.table.doomed), buriedPerTurn) {
 		last := len(s.table.doomed) - 1
 		i := s.table.doomed[last]
 		s.table.doomed = s.table.doomed[:last]
-		at := s.table.slots[i].address
-		s.discard(i)
-		s.engine.crossings.leave(at.key.Port())
-		s.release(at)
+		s.gone(i, s.discard)
 	}
 }
 
@@ -277,9 +279,16 @@ func (s *shard) result(i int32) Result {
 // it may be, which the caller has made sure of: the target itself answered, and the socket is disconnected.
 func (s *shard) finish(i int32, r *Result, keep bool) {
 	x := &s.table.slots[i]
-	sh, at := x.share, x.address
-	s.free(i, keep)
-	s.release(at)
+	sh := x.share
+	s.land(i)
+	switch answered := r.Outcome == Open || r.Outcome == Refused; {
+	case keep && s.mode == Reuse && x.job.scope == 0: // a zone binds the socket to its interface for life
+		s.gone(i, s.table.keep)
+	case answered || clock()-x.started >= settling:
+		s.gone(i, s.discard)
+	default:
+		s.doom(i)
+	}
 	s.counters.Retransmits += uint64(r.Retransmits)
 	switch r.Silence {
 	case Proven:
@@ -293,18 +302,35 @@ func (s *shard) finish(i int32, r *Result, keep bool) {
 	s.answer(sh, r)
 }
 
-// free takes a slot out of flight. What is left of the probe then is its share and its place at the address.
-func (s *shard) free(i int32, keep bool) {
-	x := &s.table.slots[i]
-	port := x.job.addr.Port()
+// land takes a slot out of flight.
+func (s *shard) land(i int32) {
 	s.deadlines.remove(i)
 	s.table.land(i)
-	if keep && s.mode == Reuse && x.job.scope == 0 { // a zone binds the socket to its interface for life
-		s.table.keep(i)
+}
+
+// gone ends what a probe has left behind, its socket's port toward its target and its place at the address, when its socket is
+// done with, as how says.
+func (s *shard) gone(i int32, how func(int32)) {
+	at := s.table.slots[i].address
+	how(i)
+	s.engine.crossings.leave(at.key.Port())
+	s.release(at)
+}
+
+// doom has the socket of a probe that nobody answered closed later, and not before it is settling ns old.
+func (s *shard) doom(i int32) {
+	s.table.doom(i)
+	if due := s.table.slots[i].started + settling; due > clock() {
+		s.deadlines.set(i, due)
 	} else {
-		s.discard(i)
+		s.table.settled(i)
 	}
-	s.engine.crossings.leave(port)
+}
+
+// settled notes that a socket that was doomed is old enough.
+func (s *shard) settled(i int32) {
+	s.deadlines.remove(i)
+	s.table.settled(i)
 }
 
 // release gives a place at an address back, and hands it to who waits there.

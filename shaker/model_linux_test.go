@@ -58,11 +58,12 @@ func TestOneAnswer(t *testing.T) {
 				e.Close()
 			}
 			<-over
-			s := e.Stats()
-			if s.InFlight+s.Queued != 0 {
-				t.Errorf("left: %+v", s)
-			}
+			eventually(t, "nothing is left", func() bool {
+				s := e.Stats()
+				return s.InFlight+s.Queued == 0
+			})
 			e.Close()
+			s := e.Stats()
 			clean(t, e)
 			total.add(&s.Counters)
 			unsure = unsure || stopped(e)

@@ -61,6 +61,7 @@ func FuzzTable(f *testing.F) {
 			share *share
 		}
 		var flights []flight
+		var settling []int32
 		taken := map[int32]bool{}
 		for _, op := range ops {
 			v6 := op&4 != 0
@@ -99,15 +100,20 @@ func FuzzTable(f *testing.F) {
 					table.keep(i)
 				} else if op>>4&1 == 1 {
 					table.doom(i)
+					settling = append(settling, i)
 				} else if table.vacate(i); table.slots[i].generation == generation {
 					t.Fatal("a closed socket's events would still be believed")
+				}
+				if len(settling) > 2 {
+					table.settled(settling[0])
+					settling = settling[1:]
 				}
 				if n := len(table.doomed); n > 2 {
 					table.vacate(table.doomed[n-1])
 					table.doomed = table.doomed[:n-1]
 				}
 			}
-			if table.inFlight != len(flights) || table.inFlight+table.pooled()+len(table.doomed)+len(table.vacant) != len(table.slots) {
+			if table.inFlight != len(flights) || table.inFlight+table.pooled()+table.dying()+len(table.vacant) != len(table.slots) {
 				t.Fatalf("%d in flight (want %d), %d pooled, %d vacant of %d", table.inFlight, len(flights),
 					table.pooled(), len(table.vacant), len(table.slots))
 			}

@@ -25,6 +25,13 @@ const (
 	// grace is how long the loop goes on polling then before anything expires.
 	grace = int64(5 * time.Millisecond)
 
+	// settling is the least age of a socket whose probe nobody answered when it is closed, and its source port is free for
+	// another. A server that has got the SYN, and whose SYN-ACK has not come or was lost, waits in SYN_RECV. A SYN from the same
+	// port whose sequence number lies in its window of at most 65,535 it answers with an RST (tcp_check_req,
+	// net/ipv4/tcp_minisocks.c), so that an open port would be called refused. Of a new socket that number is ahead of the
+	// old one's by one for each 64 ns between the two (secure_tcp_seq, net/core/secure_seq.c): after 4.2 ms it is beyond.
+	settling = int64(10 * time.Millisecond)
+
 	// A socket is retired after a number of uses picked at random between these, so that its sequence numbers cannot be
 	// followed for long.
 	leastUses, mostUses = 32, 128
@@ -151,7 +158,7 @@ func (s *shard) take() bool {
 			s.end(sh, ErrClosed)
 		}
 	}
-	return !s.closed || len(s.live) > 0 || len(s.table.doomed) > 0
+	return !s.closed || len(s.live) > 0 || s.table.dying() > 0
 }
 
 func (s *shard) receive(m *message) {
@@ -223,7 +230,7 @@ func (s *shard) refuse(sh *share, j *job) {
 
 // rest returns how long the loop may sleep, in ms: 0 not at all, -1 until somebody wakes it.
 func (s *shard) rest(again int64) int {
-	if s.closed && len(s.live) == 0 {
+	if s.closed && len(s.live) == 0 && s.table.dying() == 0 {
 		return 0
 	}
 	until := int64(-1)
@@ -325,7 +332,7 @@ func (s *shard) answer(sh *share, r *Result) {
 
 // tell publishes the counters and signals the batches that got results.
 func (s *shard) tell() {
-	s.published.set(gauges{s.queued, s.table.inFlight + len(s.table.doomed), s.table.pooled()}, &s.counters)
+	s.published.set(gauges{s.queued, s.table.inFlight + s.table.dying(), s.table.pooled()}, &s.counters)
 	for i, sh := range s.told {
 		sh.told = false
 		sh.batch.signal()

@@ -17,7 +17,8 @@ type Stats struct {
 	Rate                 float64
 	MaxInFlightPerTarget int
 
-	// At this moment: probes waiting to start, probes in flight, and idle sockets kept for reuse.
+	// At this moment: probes waiting to start; probes in flight, and sockets of those that nobody answered, which are kept for
+	// 10 ms from their SYN; and idle sockets kept for reuse.
 	Queued   int
 	InFlight int
 	Pooled   int

@@ -22,8 +22,8 @@ func deafen(t *testing.T, fd int) {
 
 // TestServerStillInSYNRECV is why only an answered socket is used again. A server whose SYN-ACK was lost waits in SYN_RECV.
 // Where there is one source port to choose from, the next probe comes from the same one. From a new socket its sequence number
-// is far away, and the server answers. From the old one it would be so near that the server
-// takes it for a stray of the first handshake and sends an RST: an open port, called refused.
+// is far away, where that socket comes some milliseconds later, and the server answers. From the old one, or at once, it would be so near
+// that the server takes it for a stray of the first handshake and sends an RST: an open port, called refused.
 func TestServerStillInSYNRECV(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
 		for _, end := range []struct {
@@ -33,25 +33,38 @@ func TestServerStillInSYNRECV(t *testing.T) {
 			outcome Outcome
 		}{
 			{"timeout", 30 * time.Millisecond, patience, TimedOut},
+			{"short timeout", time.Millisecond, patience, TimedOut},
 			{"cancel", patience, 30 * time.Millisecond, Canceled},
+			{"close", patience, patience, Canceled},
 		} {
 			t.Run(end.name, func(t *testing.T) {
 				server := listen(t, f.loopback(0))
 				sockets, deaf := 0, -1
-				e := newEngine(t, Config{Mode: mode, Shards: 1, hooks: hooks{ports: onePort(), opened: func(fd int) {
+				c := Config{Mode: mode, Shards: 1, hooks: hooks{ports: onePort(), opened: func(fd int) {
 					if sockets++; sockets == 1 {
 						deafen(t, fd)
 						deaf = fd
 					}
-				}}})
+				}}}
+				e := newEngine(t, c)
 				ctx, cancel := context.WithTimeout(context.Background(), end.context)
 				defer cancel()
-				first, err := e.Check(ctx, server.Addr, end.timeout)
-				if err != nil || first.Outcome != end.outcome {
-					t.Fatalf("first: %s, %v", first.String(), err)
+				batch, err := e.Submit(ctx, []Probe{{Addr: server.Addr, Timeout: end.timeout}})
+				if err != nil {
+					t.Fatal(err)
 				}
-				// Were the socket used again, it would hear the server's RST.
-				_ = unix.SetsockoptInt(deaf, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+				if end.name == "close" {
+					eventually(t, "it is in flight", func() bool { return e.Stats().InFlight == 1 })
+					e.Close()
+					e = newEngine(t, c)
+				}
+				first := collect(t, batch, 1)[0]
+				if first.Outcome != end.outcome {
+					t.Fatalf("first: %s", first.String())
+				}
+				if end.name != "close" { // Were the socket used again, it would hear the server's RST.
+					_ = unix.SetsockoptInt(deaf, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+				}
 				second, err := e.Check(patient(t), server.Addr, patience)
 				// (The server's first answer is an ACK for the first handshake, so more came than a SYN-ACK: not proven.)
 				if err != nil || second.Outcome != Open || second.Silence == Broken && !stopped(e) {

@@ -7,7 +7,7 @@ const none int32 = -1
 //
 //	vacant ─▶ flying ─▶ idle ─▶ flying …     the target answered, and the socket lives on
 //	            ├─▶ vacant                   its socket was closed
-//	            └─▶ doomed ─▶ vacant         its probe was answered, its socket is still to be closed
+//	            └─▶ doomed ─▶ vacant         its probe is over, its socket is still to be closed
 type slotState uint8
 
 const (
@@ -35,13 +35,14 @@ type slot struct {
 }
 
 // table is the slots of one shard. It never has more than capacity, and grows to it as needed; it knows nothing of system
-// calls. Its invariant: every slot is in exactly one of vacant, pools[0], pools[1], doomed and flight, as its state says.
+// calls. Its invariant: every slot is in exactly one of vacant, pools[0], pools[1], doomed, settling and flight, as its state says.
 type table struct {
 	capacity int
 	slots    []slot
 	vacant   []int32
 	pools    [2][]int32 // idle slots: IPv4, IPv6
-	doomed   []int32
+	doomed   []int32    // those that may be closed now
+	settling int        // how many must wait for that
 	inFlight int
 }
 
@@ -53,7 +54,10 @@ func pool(v6 bool) int {
 }
 
 // free is how many more probes may be in flight.
-func (t *table) free() int { return t.capacity - t.inFlight - len(t.doomed) }
+func (t *table) free() int { return t.capacity - t.inFlight - t.dying() }
+
+// dying is how many sockets are still to be closed.
+func (t *table) dying() int { return len(t.doomed) + t.settling }
 
 func (t *table) pooled() int { return len(t.pools[0]) + len(t.pools[1]) }
 
@@ -116,9 +120,15 @@ func (t *table) land(i int32) {
 	t.inFlight--
 }
 
-// doom puts a slot aside whose socket is to be closed later. It keeps its address, where its source port is still taken.
+// doom puts a slot aside whose socket is to be closed when it has settled. It keeps its address, where its source port is still taken.
 func (t *table) doom(i int32) {
 	t.slots[i].state = doomed
+	t.settling++
+}
+
+// settled lets the socket of a slot that was doomed be closed.
+func (t *table) settled(i int32) {
+	t.settling--
 	t.doomed = append(t.doomed, i)
 }
 

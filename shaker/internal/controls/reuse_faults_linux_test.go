@@ -16,22 +16,35 @@ var reuseFaults = []fault{
 		},
 	},
 	{
+		name: "closed at once",
+		is:   "a socket that nobody answered is closed at once, and its port free for another",
+		edits: []edit{
+			{"handshake_linux.go", `clock()-x.started >= settling`, `clock()-x.started >= settling || fault("closed at once")`},
+			{"handshake_linux.go", `due > clock()`, `due > clock() && !fault("closed at once")`},
+		},
+		seen: []check{
+			{test: "TestServerStillInSYNRECV/fresh/ipv4/short_timeout", says: "second: "},
+			{test: "TestServerStillInSYNRECV/reuse/ipv6/close", says: "second: "},
+		},
+	},
+	{
 		name: "reuse after a cancel",
 		is:   "a socket whose probe was canceled is used again",
 		edits: []edit{{
 			"handshake_linux.go",
-			`at := s.table.slots[i].address`,
-			`at := s.table.slots[i].address
-			if fault("reuse after a cancel") && disconnect(s.table.slots[i].fd) == 0 {
-				s.table.keep(i)
-				s.release(at)
-				continue
-			}
-			if fault("leak after a cancel") {
-				s.table.vacate(i)
-				s.release(at)
-				continue
-			}`,
+			`s.gone(i, s.discard)
+	}
+}`,
+			`switch {
+		case fault("reuse after a cancel") && disconnect(s.table.slots[i].fd) == 0:
+			s.gone(i, s.table.keep)
+		case fault("leak after a cancel"):
+			s.gone(i, s.table.vacate)
+		default:
+			s.gone(i, s.discard)
+		}
+	}
+}`,
 		}},
 		seen: []check{
 			{test: "TestOnlyAnAnsweredSocketIsUsedAgain/ipv4", says: "after a cancel 1 sockets in the pool"},
@@ -68,12 +81,10 @@ var reuseFaults = []fault{
 		is:   "the socket of a probe that timed out is not closed",
 		edits: []edit{{
 			"handshake_linux.go",
-			`} else {
-		s.discard(i)`,
-			`} else if fault("leak after silence") && s.info.State == tcpSynSent {
-				s.table.vacate(i)
-			} else {
-		s.discard(i)`,
+			`switch answered := r.Outcome == Open || r.Outcome == Refused; {`,
+			`switch answered := r.Outcome == Open || r.Outcome == Refused; {
+			case fault("leak after silence") && r.Outcome == TimedOut:
+				s.gone(i, s.table.vacate)`,
 		}},
 		seen: []check{
 			{test: "TestOutcomes/reuse/ipv4", says: "files open after Close"},

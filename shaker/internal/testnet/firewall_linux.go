@@ -2,6 +2,7 @@ package testnet
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"testing"
@@ -60,7 +61,7 @@ func Firewall(t testing.TB, rules ...Rule) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := attribute{unix.NFTA_TABLE_NAME, text("testnet" + string(rune('a'+firewalls.Add(1)%26)))}
+	table := attribute{unix.NFTA_TABLE_NAME, text(fmt.Sprintf("testnet%d", firewalls.Add(1)))}
 	messages := []message{tables(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, table)}
 	for name, hook := range chains {
 		messages = append(messages, tables(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE|unix.NLM_F_EXCL,
