@@ -1,6 +1,7 @@
 package shaker
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -134,6 +135,7 @@ func TestBlockedAcceptNeverReturns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer l.Close()
 		accepted := make(chan string, probes)
 		go func() {
 			defer close(accepted)
@@ -143,6 +145,7 @@ func TestBlockedAcceptNeverReturns(t *testing.T) {
 					return
 				}
 				accepted <- c.RemoteAddr().String()
+				_, _ = io.Copy(io.Discard, c) // until the client has closed: who closes first is left in TIME_WAIT, and the port is ours
 				c.Close()
 			}
 		}()
@@ -161,7 +164,7 @@ func TestBlockedAcceptNeverReturns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer usual.Close()
+		usual.Close()
 		if first := <-accepted; first != usual.LocalAddr().String() && !stopped(e) {
 			t.Errorf("accepted %s, before the client that connects as usual", first)
 		}

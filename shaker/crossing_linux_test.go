@@ -16,7 +16,7 @@ func TestProbesThatMeetAreNoAnswer(t *testing.T) {
 		const low, ports, probes = 50_000, 100, 60_000
 		testnet.Sysctl(t, "net/ipv4/ip_local_port_range", "50000 50099")
 		e := newEngine(t, Config{Mode: mode, Shards: 2, MaxInFlight: 64})
-		l := listen(t, f.loopback(0)) // on one of them
+		l := testnet.ListenAt(t, portOf(f.loopback(0), low+7))
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		rng := rand.New(rand.NewPCG(seed, 0))
@@ -57,7 +57,7 @@ func TestScanOfThisHost(t *testing.T) {
 		low, high := localPorts()
 		open := map[netip.AddrPort]*listener{}
 		for range 20 {
-			l := listen(t, f.loopback(0))
+			l := testnet.ListenAt(t, portOf(f.loopback(0), 0)) // one of them
 			open[l.Addr] = l
 		}
 		e := newEngine(t, Config{Mode: mode, Shards: 2})

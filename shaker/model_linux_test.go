@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/CarterTsai/tcp-shaker/shaker/internal/testnet"
 )
 
 // TestOneAnswer lets callers add, finish, cancel, let deadlines pass, read slowly and go away at random while the engine works
@@ -247,7 +249,8 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	const callers, each, inFlight = 16, 250, 1000
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
-		open, closed, mute := listen(t, f.loopback(0)), bound(t, f.loopback(0)), silent(t, f.loopback(0))
+		open := testnet.ListenAt(t, portOf(f.loopback(0), 0)) // in the range of ports that probes are sent from
+		closed, mute := bound(t, f.loopback(0)), silent(t, f.loopback(0))
 		addrs := []netip.AddrPort{open.Addr, closed.Addr, open.Addr, closed.Addr, mute}
 		fds, goroutines := openFiles(t), runtime.NumGoroutine()
 		e := newEngine(t, Config{Mode: mode, Shards: 2, MaxInFlight: inFlight})

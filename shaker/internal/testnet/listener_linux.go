@@ -4,12 +4,13 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// Listener is a raw socket on a port of the kernel's choice, from which nobody accepts until a test asks it whom it noticed. It
+// Listener is a raw socket from which nobody accepts until a test asks it whom it noticed. It
 // is closed when the test ends.
 type Listener struct {
 	FD   int
@@ -37,36 +38,70 @@ func (l *Listener) listen(t testing.TB, backlog int) {
 	}
 }
 
+// Ports of a test's own: below those that the kernel picks, so that no test meets another's, or a rest of it in TIME_WAIT, where it
+// counts on certain source ports.
+const firstPort, ports = 10_000, 20_000
+
+var bound atomic.Uint32
+
 // Bind opens a socket of the protocol, TCP (or 0) or another that looks like it, that keeps a port without listening on it: who knocks
 // there is refused.
 func Bind(t testing.TB, ip netip.Addr, protocol int) *Listener {
 	t.Helper()
-	family, sa := unix.AF_INET, unix.Sockaddr(nil)
-	if ip.Is4() {
-		sa = &unix.SockaddrInet4{Addr: ip.As4()}
-	} else {
-		family, sa = unix.AF_INET6, &unix.SockaddrInet6{Addr: ip.As16()}
+	for range ports {
+		l, err := bind(t, netip.AddrPortFrom(ip, uint16(firstPort+bound.Add(1)%ports)), protocol)
+		switch {
+		case err == nil:
+			return l
+		case !errors.Is(err, unix.EADDRINUSE):
+			t.Fatal(err)
+		}
 	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
+	t.Fatal("no port is free")
+	return nil
+}
+
+// ListenAt opens a listener on a certain port, or on one that the kernel picks where it is 0.
+func ListenAt(t testing.TB, addr netip.AddrPort) *Listener {
+	t.Helper()
+	l, err := bind(t, addr, unix.IPPROTO_TCP)
 	if err != nil {
-		t.Fatal(os.NewSyscallError("socket", err))
+		t.Fatal(err)
+	}
+	l.listen(t, 4096)
+	return l
+}
+
+func bind(t testing.TB, addr netip.AddrPort, protocol int) (*Listener, error) {
+	fd, err := unix.Socket(int(familyOf(addr.Addr())), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if err := unix.Bind(fd, sockaddr(addr)); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("bind", err)
 	}
 	t.Cleanup(func() { unix.Close(fd) })
-	if err := unix.Bind(fd, sa); err != nil {
-		t.Fatal(os.NewSyscallError("bind", err))
+	if addr.Port() == 0 {
+		name, err := unix.Getsockname(fd)
+		if err != nil {
+			return nil, os.NewSyscallError("getsockname", err)
+		}
+		switch name := name.(type) {
+		case *unix.SockaddrInet4:
+			addr = netip.AddrPortFrom(addr.Addr(), uint16(name.Port))
+		case *unix.SockaddrInet6:
+			addr = netip.AddrPortFrom(addr.Addr(), uint16(name.Port))
+		}
 	}
-	name, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(os.NewSyscallError("getsockname", err))
+	return &Listener{fd, addr}, nil
+}
+
+func sockaddr(addr netip.AddrPort) unix.Sockaddr {
+	if addr.Addr().Is4() {
+		return &unix.SockaddrInet4{Addr: addr.Addr().As4(), Port: int(addr.Port())}
 	}
-	port := 0
-	switch name := name.(type) {
-	case *unix.SockaddrInet4:
-		port = name.Port
-	case *unix.SockaddrInet6:
-		port = name.Port
-	}
-	return &Listener{fd, netip.AddrPortFrom(ip, uint16(port))}
+	return &unix.SockaddrInet6{Addr: addr.Addr().As16(), Port: int(addr.Port())}
 }
 
 // Silent returns an address that answers nothing, without any privilege: a listener whose queue, of length 0, is full. The
@@ -74,19 +109,11 @@ func Bind(t testing.TB, ip netip.Addr, protocol int) *Listener {
 func Silent(t testing.TB, ip netip.Addr) netip.AddrPort {
 	t.Helper()
 	l := ListenBacklog(t, ip, 0)
-	var sa unix.Sockaddr
-	family := unix.AF_INET
-	if ip.Is4() {
-		sa = &unix.SockaddrInet4{Addr: ip.As4(), Port: int(l.Addr.Port())}
-	} else {
-		family, sa = unix.AF_INET6, &unix.SockaddrInet6{Addr: ip.As16(), Port: int(l.Addr.Port())}
+	only := Bind(t, ip, unix.IPPROTO_TCP)
+	if err := unix.SetNonblock(only.FD, false); err != nil {
+		t.Fatal(os.NewSyscallError("fcntl", err))
 	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(os.NewSyscallError("socket", err))
-	}
-	t.Cleanup(func() { unix.Close(fd) })
-	if err := unix.Connect(fd, sa); err != nil {
+	if err := unix.Connect(only.FD, sockaddr(l.Addr)); err != nil {
 		t.Fatal(os.NewSyscallError("connect", err))
 	}
 	return l.Addr
