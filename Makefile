@@ -24,6 +24,10 @@ test: ## Run the tests
 race: ## Run the tests with the race detector
 	go test -race ./...
 
+.PHONY: truth
+truth: ## Run the long form of the engine's tests: millions of probes whose truth is known (about five minutes)
+	TRUTH=long go test -count=1 -timeout 20m -v -run '$(or $(RUN),.)' ./shaker
+
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (10s)
 	@set -e; for pkg in $$(go list ./...); do \

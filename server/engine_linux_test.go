@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 	"testing"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
@@ -112,5 +113,31 @@ func TestStreamWithTheEngine(t *testing.T) {
 	}
 	if len(seen) != 40*100 {
 		t.Errorf("%d answers, want %d", len(seen), 40*100)
+	}
+}
+
+// TestOwnTroubleIsInconclusive: where this process has no file descriptor left, the answer about an open port is that it is not
+// known, and when it has some again, that it is reachable.
+func TestOwnTroubleIsInconclusive(t *testing.T) {
+	open := listen(t, "tcp4", "127.0.0.1:0").Addr().String()
+	client := startEngine(t, Config{})
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := limit
+	none.Cur = 3 // every new descriptor is above it
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	got := check(t.Context(), t, client, open, nil)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if got.Verdict != inconclusive || got.Reason != ours || got.Detail != "no free file descriptor (EMFILE)" {
+		t.Errorf("without descriptors: %v", got)
+	}
+	if got := check(t.Context(), t, client, open, nil); got.Verdict != reachable {
+		t.Errorf("with descriptors again: %v", got)
 	}
 }

@@ -204,6 +204,10 @@ func TestDetails(t *testing.T) {
 		{address{reason: noRoute, best: errno(syscall.ENETUNREACH)}, one, "this machine has no route to the address (ENETUNREACH)"},
 		{address{reason: ours, best: errno(syscall.EADDRNOTAVAIL)}, one, "no free source port for this address (EADDRNOTAVAIL)"},
 		{address{reason: ours, best: errno(syscall.EMFILE)}, one, "no free file descriptor (EMFILE)"},
+		{
+			address{reason: ours, best: shaker.Result{Outcome: shaker.LocalError, Cause: shaker.LocalResources, Elapsed: 1}}, one,
+			"a probe of this service's own may have answered, at each try",
+		},
 		{address{reason: ours, best: errno(syscall.ENOBUFS)}, one, "no memory for a socket (ENOBUFS)"},
 		{address{reason: ours}, one, "this machine could not start the handshake"},
 		{address{reason: filtered, best: errno(syscall.EPERM)}, one, "this machine's own firewall rejected the packet (EPERM)"},

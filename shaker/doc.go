@@ -36,7 +36,7 @@
 //
 //  1. One owner. A socket is opened, watched and closed by its shard's goroutine; no other sees its number (the race detector).
 //  2. One answer. An accepted probe gives exactly one Result, also at a cancel, at a close, and at an error of ours
-//     (TestOneAnswer, TestAddWhileClosing).
+//     (TestOneAnswer, TestAddWhileClosing, TestNothingLeaks).
 //  3. No stale event. Epoll's data holds the slot and the generation of its socket; a mismatch is dropped, and counted
 //     (TestNoStaleEvent).
 //  4. Idle sockets speak too. A slot knows whether it is in flight; an event for one that is not is dropped, and counted
@@ -49,17 +49,22 @@
 //     handshake would answer the next one with an RST (TestOnlyAnAnsweredSocketIsUsedAgain, TestServerStillInSYNRECV).
 //  7. Two hundred milliseconds. What a turn of a loop does is bounded, and nothing in it logs, blocks, or allocates in the steady
 //     state (but for a job that has to wait at its address). Each Open result says whether its silence is proven
-//     (TestNobodyNotices, TestStallIsNotSilence, TestSteadyStateAllocatesNothing).
+//     (TestNobodyNotices, TestStallIsNotSilence, TestSilenceAgainstTheWire, TestKilledProberIsNotNoticed,
+//     TestSteadyStateAllocatesNothing).
 //  8. Never wait for a reader. A batch has room for every answer before its probes start (TestResultsKeepTheirOrderAndPlace).
 //  9. Answers before deadlines. A probe expires only after a poll that began after its deadline has not reported it, and after a
 //     stop of the process or the machine only some milliseconds later. Its timeout runs from connect(2); waiting before that
-//     is told apart, as Queued (TestStoppedLoopIsNotTheTargetsFault, TestWaitingDoesNotCount).
+//     is told apart, as Queued (TestStoppedLoopIsNotTheTargetsFault, TestStoppedProcess, TestAnswersAroundTheDeadline,
+//     TestWaitingDoesNotCount).
 //  10. Fair blame. Whatever our own kernel refuses to send is LocalError, never the target's fault
-//     (TestExhaustedPortsAreOurTrouble, TestDescriptorsExhaustedAreOurTrouble, TestRoutesThatLeadNowhere).
+//     (TestExhaustedPortsAreOurTrouble, TestDescriptorsExhaustedAreOurTrouble, TestRoutesThatLeadNowhere, TestAnotherMachine).
 //  11. Fair shares. Batches start probes in turn, and of two or more places in flight none can hold all
 //     (TestNewcomersAreNotKeptWaiting).
 //  12. Close means gone. It returns after every probe was answered, every loop has ended and every socket is closed
 //     (TestCloseAnswersEverything).
+//
+// All of it together, at full load, is what TestMixedTruth tries. Package internal/controls forces faults into each and sees the
+// tests go red.
 //
 // # Limits
 //

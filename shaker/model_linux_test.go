@@ -245,7 +245,7 @@ func clean(t *testing.T, e *Engine) {
 func TestNothingLeaks(t *testing.T) {
 	probes := 40_000
 	if long() {
-		probes = 1_000_000
+		probes = 500_000 // a million in each mode
 	}
 	const callers, each, inFlight = 16, 250, 1000
 	everywhere(t, func(t *testing.T, mode Mode, f family) {

@@ -10,7 +10,7 @@ type verdict struct {
 }
 
 // hear judges an answer about a target with one truth, and keeps the others.
-func (r *Report) hear(k *Knock, a *Answer, asked, over int64) verdict {
+func (r *Report) hear(k *Knock, a *Answer, coarse bool, asked, over int64) verdict {
 	r.mu.Lock()
 	r.Answers[k.kind][a.Said]++
 	r.mu.Unlock()
@@ -22,10 +22,18 @@ func (r *Report) hear(k *Knock, a *Answer, asked, over int64) verdict {
 		r.wrong(k, a, "it is not the target's fault, but whose?")
 	case a.Said == Silent && a.Took > 0 && a.Took < k.Timeout:
 		r.wrong(k, a, "the timeout was cut short after %s", a.Took)
-	case known && a.Said != said:
+	case known && !same(a.Said, said, coarse):
 		r.wrong(k, a, "it is %s", said)
 	}
 	return verdict{*a, asked + int64(a.Waited), over}
+}
+
+// same reports whether two answers say the same, as far as the prober can tell.
+func same(a, b Said, coarse bool) bool {
+	if coarse && (b == Refused || b == ICMP) {
+		return a == Refused || a == ICMP
+	}
+	return a == b
 }
 
 // judge compares the answers to knocks of the kinds lossy and slow with what the peer noted, and the silences of the open ones with
@@ -60,7 +68,7 @@ func (r *Report) judge(s *stage, verdicts []verdict) {
 			}
 		case x.answered == 0 || x.answered > v.over:
 			r.wrong(&k, a, "the peer had not answered")
-		case a.Said != truth:
+		case !same(a.Said, truth, s.config.Coarse):
 			r.wrong(&k, a, "the peer's answer was %s", truth)
 		}
 		if a.Proven && x.acks > 0 {

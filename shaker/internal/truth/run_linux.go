@@ -17,6 +17,7 @@ type Config struct {
 	Batch    int    // how many questions a caller has at most answered together
 	Seed     uint64 // what all that is random follows from
 	IPv4Only bool
+	Coarse   bool // the prober does not tell an RST from an ICMP error
 }
 
 // Said is what a prober says of a target.
@@ -131,7 +132,7 @@ func Try(t testing.TB, c Config, p Prober) *Report {
 				p.Probe(knocks[:n], answers[:n])
 				over := s.clock()
 				for i := range n {
-					verdicts[first+i] = r.hear(&knocks[i], &answers[i], asked, over)
+					verdicts[first+i] = r.hear(&knocks[i], &answers[i], c.Coarse, asked, over)
 				}
 			}
 		})
