@@ -37,7 +37,7 @@ func TestAnotherMachine(t *testing.T) {
 		h.ImpatientNeighbours()
 		x := f.of(h)
 		open, mute := listenAt(t, h, x.host), portOf(x.host, 9)
-		h.Do(func() { testnet.Firewall(t, testnet.Rule{Hook: testnet.Input, To: x.host, Port: 9, Do: testnet.Drop}) })
+		h.Do(func() { testnet.Firewall(t, testnet.Rule{Hook: testnet.Input, To: x.host, Port: 9, Verdict: testnet.Drop}) })
 		e := newEngine(t, Config{Mode: mode, Shards: 1})
 
 		type test struct {
@@ -48,9 +48,9 @@ func TestAnotherMachine(t *testing.T) {
 			want  Result                  // what is set of Outcome, Cause and ICMP
 			full  bool                    // takes the whole timeout
 		}
-		reject := func(hook testnet.Hook, do testnet.Judgment) func(netip.AddrPort) {
+		reject := func(hook testnet.Hook, do testnet.Verdict) func(netip.AddrPort) {
 			return func(to netip.AddrPort) {
-				testnet.Firewall(t, testnet.Rule{Hook: hook, To: to.Addr(), Port: to.Port(), Do: do})
+				testnet.Firewall(t, testnet.Rule{Hook: hook, To: to.Addr(), Port: to.Port(), Verdict: do})
 			}
 		}
 		route := func(kind testnet.RouteKind) func(netip.AddrPort) {

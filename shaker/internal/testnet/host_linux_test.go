@@ -156,12 +156,13 @@ func TestTapSyncOfAWire(t *testing.T) {
 			defer unix.Close(fd)
 			// Nobody answers an RST, so nothing tells the sender that it has arrived.
 			s := Segment{From: netip.AddrPortFrom(e.far, 1), To: netip.AddrPortFrom(e.near, 2), Flags: RST}
-			packet, to := s.packet(), sockaddr(netip.AddrPortFrom(e.near, 0))
+			packet := s.packet()
 			for round := int64(1); round <= 20; round++ {
 				const senders, each = 4, 50
 				var all sync.WaitGroup
 				for range senders {
 					all.Go(func() {
+						to := sockaddr(netip.AddrPortFrom(e.near, 0))
 						for range each {
 							if err := unix.Sendto(fd, packet, 0, to); err != nil {
 								t.Error(err)

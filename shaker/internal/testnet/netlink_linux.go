@@ -149,8 +149,11 @@ func Route(t testing.TB, kind RouteKind, to netip.Prefix) {
 }
 
 func addRoute(kind byte, to netip.Prefix, more ...attribute) error {
-	header := []byte{familyOf(to.Addr()), byte(to.Bits()), 0, 0, unix.RT_TABLE_MAIN, unix.RTPROT_STATIC, unix.RT_SCOPE_UNIVERSE, kind}
-	header = append(header, u32(0)...)
+	header := []byte{
+		familyOf(to.Addr()), byte(to.Bits()), 0, 0,
+		unix.RT_TABLE_MAIN, unix.RTPROT_STATIC, unix.RT_SCOPE_UNIVERSE, kind,
+		0, 0, 0, 0,
+	}
 	return request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, header,
 		append([]attribute{{unix.RTA_DST, to.Addr().AsSlice()}}, more...)...)
 }

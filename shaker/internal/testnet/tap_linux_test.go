@@ -238,11 +238,11 @@ func BenchmarkTap(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer unix.Close(fd)
-	to := &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_IP), Ifindex: tap.device.Index, Halen: 6}
 	s := Segment{From: netip.AddrPortFrom(loopbacks[0], 1), To: netip.AddrPortFrom(loopbacks[0], 2), Flags: RST}
 	packet := s.packet()
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
+		to := &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_IP), Ifindex: tap.device.Index, Halen: 6}
 		for pb.Next() {
 			if err := unix.Sendto(fd, packet, 0, to); err != nil {
 				b.Error(err)
