@@ -37,7 +37,9 @@ func TestAnotherMachine(t *testing.T) {
 		h.ImpatientNeighbours()
 		x := f.of(h)
 		open, mute := listenAt(t, h, x.host), portOf(x.host, 9)
-		h.Do(func() { testnet.Firewall(t, testnet.Rule{Hook: testnet.Input, To: x.host, Port: 9, Verdict: testnet.Drop}) })
+		h.Do(func() {
+			testnet.Firewall(t, testnet.Rule{Hook: testnet.Input, To: x.host, Port: 9, Verdict: testnet.Drop})
+		})
 		e := newEngine(t, Config{Mode: mode, Shards: 1})
 
 		type test struct {

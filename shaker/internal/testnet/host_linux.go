@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 
@@ -64,8 +63,8 @@ func NewHost(t testing.TB) *Host {
 	h.Do(func() { h.bringUp(farDevice, h.Far4, h.Far6) })
 	h.bringUp(nearDevice, h.Near4, h.Near6)
 	// Only now have both ends a carrier, without which IPv6 does not begin.
-	h.Do(func() { h.awaitLocal(h.Far6) })
-	h.awaitLocal(h.Near6)
+	h.Do(func() { awaitLocal(t, h.Far6) })
+	awaitLocal(t, h.Near6)
 	for to, via := range map[netip.Prefix]netip.Addr{Beyond4: h.Far4, Beyond6: h.Far6} {
 		if err := addRoute(unix.RTN_UNICAST, to, attribute{unix.RTA_GATEWAY, via.AsSlice()}); err != nil {
 			t.Fatalf("route to %s: %v", to, err)
@@ -110,26 +109,6 @@ func (h *Host) bringUp(device string, ip4, ip6 netip.Addr) {
 	); err != nil {
 		h.t.Fatalf("%s: %v", device, err)
 	}
-}
-
-// awaitLocal waits for the kernel's local route to an IPv6 address, without which it drops what comes for it; it makes that a
-// moment after the address.
-func (h *Host) awaitLocal(ip netip.Addr) {
-	h.t.Helper()
-	want := fmt.Sprintf("%x 80 ", ip.AsSlice()) // destination and length of its prefix
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for range 10_000 {
-		routes, err := os.ReadFile("/proc/thread-self/net/ipv6_route")
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		if strings.HasPrefix(string(routes), want) || strings.Contains(string(routes), "\n"+want) {
-			return
-		}
-		<-tick.C
-	}
-	h.t.Fatalf("no local route to %s", ip)
 }
 
 // Do calls f on a thread of the host, where a socket, a Route, a Sysctl, a Tap or a Firewall is the host's. What f makes stays

@@ -3,11 +3,13 @@ package testnet
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -118,4 +120,24 @@ func Sysctl(t testing.TB, name, value string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// awaitLocal waits for the kernel's local route to an IPv6 address of the calling thread's namespace, without which it drops what
+// comes for it; it makes that a moment after the address.
+func awaitLocal(t testing.TB, ip netip.Addr) {
+	t.Helper()
+	want := fmt.Sprintf("%x 80 ", ip.AsSlice()) // destination and length of its prefix
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range 10_000 {
+		routes, err := os.ReadFile("/proc/thread-self/net/ipv6_route")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(string(routes), want) || strings.Contains(string(routes), "\n"+want) {
+			return
+		}
+		<-tick.C
+	}
+	t.Fatalf("no local route to %s", ip)
 }

@@ -3,10 +3,8 @@ package testnet
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net/netip"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -85,29 +83,10 @@ func newPeer(t testing.TB, script func(*Peer, *Segment), quiet bool) *Peer {
 			t.Fatal(err)
 		}
 	}
-	p.await6()
+	awaitLocal(t, Own6)
 	started = true
 	go p.read()
 	return p
-}
-
-// await6 waits for the kernel's local route to the IPv6 address, without which it drops what comes for it; it makes that a
-// moment after the address.
-func (p *Peer) await6() {
-	want := fmt.Sprintf("%x 80 ", Own6.AsSlice()) // destination and length of its prefix
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for range 10_000 {
-		routes, err := os.ReadFile("/proc/net/ipv6_route")
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		if strings.HasPrefix(string(routes), want) || strings.Contains(string(routes), "\n"+want) {
-			return
-		}
-		<-tick.C
-	}
-	p.t.Fatalf("no local route to %s", Own6)
 }
 
 // Close ends the peer: the reader first, which starts timers, and then waits for those; what they still send is lost. The end of
@@ -168,13 +147,7 @@ func (p *Peer) Log() []Segment {
 
 // Flow returns the kinds of the segments between two ends so far, in order.
 func (p *Peer) Flow(from, to netip.AddrPort) []string {
-	var kinds []string
-	for _, s := range p.Log() {
-		if s.From == from && s.To == to || s.From == to && s.To == from {
-			kinds = append(kinds, s.Kind())
-		}
-	}
-	return kinds
+	return flowOf(p.Log(), from, to)
 }
 
 // After calls f after a delay. The Peer waits for it before it ends.

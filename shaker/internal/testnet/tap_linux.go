@@ -147,9 +147,14 @@ func (t *Tap) Log() []Segment {
 
 // Flow returns the kinds of the segments between two ends so far, in order, of a tap that keeps a log.
 func (t *Tap) Flow(from, to netip.AddrPort) []string {
+	return flowOf(t.Log(), from, to)
+}
+
+// flowOf returns the kinds of the segments between two ends, in order.
+func flowOf(log []Segment, from, to netip.AddrPort) []string {
 	var kinds []string
-	for _, s := range t.Log() {
-		if s.From == from && s.To == to || s.From == to && s.To == from {
+	for i := range log {
+		if s := &log[i]; s.From == from && s.To == to || s.From == to && s.To == from {
 			kinds = append(kinds, s.Kind())
 		}
 	}
