@@ -142,6 +142,7 @@ func TestOnlyAnAnsweredSocketIsUsedAgain(t *testing.T) {
 			} {
 				before := e.Stats().SocketsOpened
 				c.probe()
+				eventually(t, "the socket is in the pool or closed", func() bool { return e.Stats().InFlight == 0 })
 				s := e.Stats()
 				if s.Pooled != c.pooled {
 					t.Errorf("after %s %d sockets in the pool, want %d", c.name, s.Pooled, c.pooled)

@@ -80,15 +80,31 @@ func collect(t testing.TB, b *Batch, n int) []Result {
 	t.Helper()
 	all := make([]Result, n)
 	count := 0
-	for r := range b.All() {
-		if r.ID >= uint64(n) || all[r.ID].Outcome != Unspecified {
-			t.Fatalf("result %d: unasked for, or a second time", r.ID)
+	const quiet = patience / 4 // without a result
+	late := time.NewTimer(quiet)
+	defer late.Stop()
+	for more := true; more; {
+		var results []Result
+		results, more = b.Take()
+		for i := range results {
+			r := &results[i]
+			if r.ID >= uint64(n) || all[r.ID].Outcome != Unspecified {
+				t.Fatalf("result %d: unasked for, or a second time", r.ID)
+			}
+			if r.Outcome == Unspecified {
+				t.Fatalf("result %d: no outcome", r.ID)
+			}
+			all[r.ID] = *r
+			count++
 		}
-		if r.Outcome == Unspecified {
-			t.Fatalf("result %d: no outcome", r.ID)
+		if more {
+			select {
+			case <-b.Ready():
+				late.Reset(quiet)
+			case <-late.C:
+				t.Fatalf("no more results after %d of %d", count, n)
+			}
 		}
-		all[r.ID] = *r
-		count++
 	}
 	if count != n {
 		t.Fatalf("%d results of %d", count, n)

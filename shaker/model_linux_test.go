@@ -312,7 +312,7 @@ func TestAddWhileClosing(t *testing.T) {
 		t.Run(mode.String(), func(t *testing.T) {
 			mute := silent(t, families[0].loopback(0))
 			refused := 0
-			for range 100 {
+			for range 50 {
 				e := newEngine(t, Config{Mode: mode, Shards: 2})
 				b := e.Open(patient(t))
 				begun := make(chan struct{})

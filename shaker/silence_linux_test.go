@@ -12,7 +12,7 @@ import (
 
 // TestSilenceAgainstTheWire stops loops at each place of the leaving, for times around the 200 ms of the held-back ACK and well
 // beyond, while the peer sends what makes an ACK leave at once: a SYN-ACK for a second time, right after the first or while the loop is
-// stopped, or, as no TCP does without our ACK, data or a FIN. What is said of each silence is held against the wire: none is called
+// stopped, or, as no TCP does without our ACK, an ACK, data or a FIN. What is said of each silence is held against the wire: none is called
 // proven whose ACK left, and none broken whose ACK did not.
 func TestSilenceAgainstTheWire(t *testing.T) {
 	const before, between, after = "before the counters are read", "between reading and leaving", "after leaving"
@@ -28,7 +28,7 @@ func TestSilenceAgainstTheWire(t *testing.T) {
 			d := time.Duration(ms) * time.Millisecond
 			stalls = append(stalls, stall{place, d, 0, 0}, stall{place, d, testnet.SYN | testnet.ACK, 0})
 			if ms > 0 {
-				for _, flags := range []byte{testnet.SYN | testnet.ACK, testnet.ACK, testnet.ACK | testnet.FIN} {
+				for _, flags := range []byte{testnet.SYN | testnet.ACK, testnet.ACK, testnet.ACK | testnet.PSH, testnet.ACK | testnet.FIN} {
 					stalls = append(stalls, stall{place, d, flags, 75 * time.Millisecond})
 				}
 			}
@@ -42,6 +42,8 @@ func TestSilenceAgainstTheWire(t *testing.T) {
 			if more.Flags = s.flags; s.flags&testnet.SYN == 0 {
 				more.Seq++
 				more.Options = answer.Options[4:]
+			}
+			if s.flags&testnet.PSH != 0 {
 				more.Payload = []byte("hello")
 			}
 			switch {

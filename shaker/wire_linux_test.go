@@ -262,30 +262,6 @@ func TestBareSYNIsNoAnswer(t *testing.T) {
 	})
 }
 
-// TestSegmentsAfterTheSYNACKHideItsAge: the kernel tells how long ago the last segment came. Where that is not the SYN-ACK, the
-// held-back ACK may be older than it seems, and here it is: it leaves while the loop is stopped.
-func TestSegmentsAfterTheSYNACKHideItsAge(t *testing.T) {
-	everywhere(t, func(t *testing.T, mode Mode, f family) {
-		testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
-			answer := syn.SYNACK(true)
-			p.Send(answer)
-			again := testnet.Segment{
-				From: syn.To, To: syn.From, Flags: testnet.ACK, Seq: answer.Seq + 1, Ack: syn.Seq + 1,
-				Window: 1000, Options: answer.Options[4:],
-			}
-			p.After(150*time.Millisecond, func() { p.Send(again) })
-		}))
-		e := newEngine(t, Config{Mode: mode, Shards: 1, hooks: hooks{
-			beforeReading: func() { stop(190 * time.Millisecond) },
-			stall:         func() { stop(40 * time.Millisecond) },
-		}})
-		r, err := e.Check(patient(t), f.target(1), patience)
-		if err != nil || r.Outcome != Open || r.Silence == Proven {
-			t.Errorf("%s, silence %s, %v", r.String(), r.Silence, err)
-		}
-	})
-}
-
 // TestStoppedLoopIsNotTheTargetsFault: a loop that is stopped while an answer comes, and beyond the deadline of its probe,
 // finds the answer and not a timeout; a probe that nobody answered has timed out all the same.
 func TestStoppedLoopIsNotTheTargetsFault(t *testing.T) {

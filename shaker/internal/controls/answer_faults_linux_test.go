@@ -151,6 +151,34 @@ var answerFaults = []fault{
 		},
 	},
 	{
+		name: "given twice",
+		is:   "a probe that is refused is answered twice, and another never",
+		edits: []edit{{
+			"batch.go",
+			`b.open--`,
+			`if fault("lost and still owed") && r.Outcome == TimedOut {
+				b.open++
+			}
+			b.open--`,
+		}, {
+			"shard_linux.go",
+			`s.counters.Done[r.Outcome]++`,
+			`s.counters.Done[r.Outcome]++
+			if fault("given twice") && r.Outcome == Refused {
+				r.ID &^= 1
+			}`,
+		}},
+		seen: []check{
+			{test: "TestOneAnswer/reuse/ipv4", says: "an answer too many"},
+			{test: "TestMixedTruth/fresh", says: "a second answer"},
+		},
+	},
+	{
+		name: "lost and still owed",
+		is:   "a batch waits for ever for the rest of its answers",
+		seen: []check{{test: "TestFullQueueIsSilence/reuse/ipv4", says: "no more results"}},
+	},
+	{
 		name: "lost at close",
 		is:   "a probe that is in the engine when it closes has no answer",
 		seen: []check{
@@ -178,9 +206,15 @@ var answerFaults = []fault{
 	{
 		name: "closed before the loops end",
 		is:   "Close returns while loops still have sockets to close",
-		edits: []edit{{"engine.go", `e.loops.Wait()`, `if !fault("closed before the loops end") {
+		edits: []edit{
+			{"engine.go", `e.loops.Wait()`, `if !fault("closed before the loops end") {
 			e.loops.Wait()
-		}`}},
+		}`},
+			{"shard_linux.go", `s.poller.close()`, `if fault("closed before the loops end") {
+			stopThread()
+		}
+		s.poller.close()`},
+		},
 		seen: []check{{test: "TestCloseAnswersEverything/reuse/ipv4", says: "files open"}},
 	},
 	{

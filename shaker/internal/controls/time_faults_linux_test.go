@@ -11,6 +11,8 @@ var timeFaults = []fault{
 		}`}},
 		seen: []check{
 			{test: "TestOutcomes/reuse/ipv4", says: "was cut short"},
+			{test: "TestAnswersAroundTheDeadline/reuse/ipv4", says: "cut short after"},
+			{test: "TestMixedTruth/reuse", says: "the timeout was cut short"},
 			{test: "TestWaitingDoesNotCount/reuse/ipv4", says: "timed out, queued "},
 		},
 	},
@@ -30,7 +32,10 @@ var timeFaults = []fault{
 			{"shard_linux.go", `d.at > s.asked`, `d.at > s.asked && !(fault("deadlines before answers") && d.at <= clock())`},
 		},
 		with: []string{"no last question"},
-		seen: []check{{test: "TestStoppedLoopIsNotTheTargetsFault/reuse/ipv4", says: "timed out after "}},
+		seen: []check{
+			{test: "TestStoppedLoopIsNotTheTargetsFault/reuse/ipv4", says: "timed out after "},
+			{test: "TestStoppedProcess/fresh/ipv6/300ms", says: "timed out after "},
+		},
 	},
 	{
 		name: "no last question",
