@@ -205,7 +205,8 @@ func TestDetails(t *testing.T) {
 		{address{reason: ours, best: errno(syscall.EADDRNOTAVAIL)}, one, "no free source port for this address (EADDRNOTAVAIL)"},
 		{address{reason: ours, best: errno(syscall.EMFILE)}, one, "no free file descriptor (EMFILE)"},
 		{
-			address{reason: ours, best: shaker.Result{Outcome: shaker.LocalError, Cause: shaker.LocalResources, Elapsed: 1}}, one,
+			address{reason: ours, best: shaker.Result{Outcome: shaker.LocalError, Cause: shaker.LocalResources, Elapsed: 1}},
+			one,
 			"a probe of this service's own may have answered, at each try",
 		},
 		{address{reason: ours, best: errno(syscall.ENOBUFS)}, one, "no memory for a socket (ENOBUFS)"},

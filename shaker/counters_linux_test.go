@@ -83,6 +83,7 @@ func TestListenersOfEveryKind(t *testing.T) {
 				}
 				tap := testnet.NewTap(t, "lo", nil)
 				e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 100})
+				before := testnet.Counters(t)
 				batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: l.Addr, Timeout: patience} }))
 				if err != nil {
 					t.Fatal(err)
@@ -91,6 +92,12 @@ func TestListenersOfEveryKind(t *testing.T) {
 				for _, r := range results {
 					if r.Outcome != Open || r.Silence != Proven && !stopped(e) {
 						t.Fatalf("%s, silence %s", r.String(), r.Silence)
+					}
+				}
+				after := testnet.Counters(t)
+				for name, want := range map[string]int{"TcpPassiveOpens": 0, "TcpExtEmbryonicRsts": probes, "TcpExtTW": 0} {
+					if got := after[name] - before[name]; got != want && !stopped(e) {
+						t.Errorf("%s +%d, want +%d", name, got, want)
 					}
 				}
 				if n := onTheWire(t, tap, results, "SYN SYN-ACK RST"); n != probes && !stopped(e) {

@@ -43,10 +43,12 @@
 //     (TestIdleSocketsSpeakToo).
 //  5. SO_ERROR 0 is no proof. Open needs EPOLLOUT with neither EPOLLERR nor EPOLLHUP, or a kernel that says that our SYN was
 //     acknowledged, and that the answer was not our own: a self-connect is Refused, and where another probe of ours may have
-//     answered, the target is asked again (TestBareSYNIsNoAnswer, TestSelfConnectIsRefused, TestProbesThatMeetAreNoAnswer).
+//     answered, the target is asked again (TestBareSYNIsNoAnswer, TestSelfConnectIsRefused, TestProbesThatMeetAreNoAnswer,
+//     TestPortsMove).
 //  6. Only an answered socket is used again. After silence, ICMP, cancel or close it is closed, and that not before 10 ms have
 //     passed since its SYN: the next sequence number from its port would be so near that a server still busy with the last
-//     handshake would answer the next one with an RST (TestOnlyAnAnsweredSocketIsUsedAgain, TestServerStillInSYNRECV).
+//     handshake would answer the next one with an RST. Where an RST may be such a one all the same, the target is asked again
+//     (TestOnlyAnAnsweredSocketIsUsedAgain, TestServerStillInSYNRECV, TestLostRST, TestSequenceAheadOfTheClock).
 //  7. Two hundred milliseconds. What a turn of a loop does is bounded, and nothing in it logs, blocks, or allocates in the steady
 //     state (but for a job that has to wait at its address). Each Open result says whether its silence is proven
 //     (TestNobodyNotices, TestStallIsNotSilence, TestSilenceAgainstTheWire, TestKilledProberIsNotNoticed,
@@ -73,5 +75,5 @@
 // dropped on this host, or an RST of its own firewall, looks like the target's. At most half of the range of local ports is
 // in flight to one address and port at a time; the rest wait. Descriptors bound what is in flight in all, see [Config]. A probe
 // to a closed port of this very host can meet a connect(2) of another process that uses just that port to reach the one we
-// send from, and is then answered; two engines that both scan the ports of their own host could do that to each other.
+// send from, and is then answered; two engines that scan the ports of one host, or of each other's, could do that to each other.
 package shaker

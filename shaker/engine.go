@@ -21,7 +21,7 @@ type Engine struct {
 	shards []*shard
 	pace   pace
 
-	crossings  crossings
+	doors      doors
 	usualDrops uint32        // segments that this kernel counts as dropped in a handshake in which nothing is amiss
 	turn       atomic.Uint32 // which shard the next small batch goes to
 	closed     atomic.Bool
@@ -29,8 +29,8 @@ type Engine struct {
 	loops      sync.WaitGroup
 }
 
-// New starts an engine. It reads RLIMIT_NOFILE and the range of local ports once, and in mode Auto shakes hands with a
-// loopback listener of its own to see whether sockets can be used again on this kernel; it takes about a millisecond. The
+// New starts an engine. It reads RLIMIT_NOFILE and the range of local ports once, and shakes hands with a loopback listener of its own
+// to see what this kernel counts and, in mode Auto, whether sockets can be used again on it; it takes about a millisecond. The
 // caller must Close it.
 //
 // Errors: what is wrong with config; what the kernel says to an epoll or an eventfd; elsewhere than on Linux, one that wraps

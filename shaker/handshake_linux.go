@@ -30,7 +30,7 @@ func sinceACK(info *tcpInfo) time.Duration {
 	return time.Duration(info.Last_ack_recv) * time.Millisecond
 }
 
-// mostRepeats is how often one probe is made again because its answer may have come from another probe of ours.
+// mostRepeats is how often one probe is made again because its answer may have come from another probe of ours, see doors.
 const mostRepeats = 3
 
 // begin starts a job in a socket of its family. The job has a place at its address.
@@ -42,16 +42,19 @@ func (s *shard) begin(sh *share, j *job, at *address) {
 	}
 	x := &s.table.slots[i]
 	length := s.scratch.set(j.addr, j.scope)
-	s.engine.crossings.knock(j.addr.Port())
+	s.engine.doors.knock(j.addr.Port())
 	started := clock()
 	if errno := connect(x.fd, &s.scratch, length); errno != eInProgress && errno != 0 {
 		s.discard(i)
-		s.engine.crossings.leave(j.addr.Port())
+		s.engine.doors.leave(j.addr.Port())
 		s.notSent(sh, j, at, errno)
 		return
 	}
 	s.counters.Started++
 	x.job, x.address, x.started = *j, at, started
+	if x.uses == 0 {
+		x.first = started
+	}
 	s.table.fly(i, sh)
 	s.deadlines.set(i, after(started, j.timeout))
 }
@@ -106,7 +109,7 @@ func (s *shard) open(i int32, r *Result, again bool) {
 		s.finish(i, r, false)
 		return
 	}
-	if r.Source.Addr() == r.Addr.Addr().WithZone("") && s.engine.crossings.possible(r.Source.Port(), x.started) {
+	if r.Source.Addr() == r.Addr.Addr().WithZone("") && s.engine.doors.crossed(r.Source.Port(), x.started) {
 		s.counters.Crossings++
 		s.repeat(i, r)
 		return
@@ -121,8 +124,8 @@ func (s *shard) open(i int32, r *Result, again bool) {
 	s.finish(i, r, again && left && x.usesLeft > 0)
 }
 
-// repeat ends a handshake whose answer may be our own, and has another made in its place, from another port. Where that keeps
-// happening, the answer is that we cannot tell.
+// repeat ends a handshake whose answer may not be the target's to it, see doors, and has another made in its place, from another
+// port. Where that keeps happening, the answer is that we cannot tell.
 func (s *shard) repeat(i int32, r *Result) {
 	x := &s.table.slots[i]
 	j, sh, at := x.job, x.share, x.address
@@ -130,12 +133,13 @@ func (s *shard) repeat(i int32, r *Result) {
 	case sh.ended != nil:
 		r.Outcome, r.Err = Canceled, sh.ended
 	case j.repeats == mostRepeats:
-		r.Outcome, r.Cause = LocalError, LocalResources
+		r.Outcome, r.Cause, r.Errno = LocalError, LocalResources, 0
 	default:
 		j.repeats++
+		s.counters.Retransmits += uint64(s.info.Total_retrans)
 		s.land(i)
 		s.discard(i)
-		s.engine.crossings.leave(at.key.Port())
+		s.engine.doors.leave(at.key.Port())
 		s.queued++
 		sh.handed.push(&waiter{job: j, share: sh, address: at})
 		s.enqueue(sh)
@@ -212,7 +216,14 @@ func (s *shard) judge(i int32) bool {
 	case errno != 0:
 		r.Outcome, r.Cause = answeredWith(errno)
 		r.Errno = errno
-		again = errno == eConnRefused && !icmp.From.IsValid() && x.usesLeft > 0 && disconnect(x.fd) == 0
+		if r.Outcome == Refused && x.uses == 0 && x.job.repeats < mostRepeats && x.started < s.reached {
+			s.counters.StaleResets++
+			s.repeat(i, &r)
+			return true
+		}
+		if again = errno == eConnRefused && !icmp.From.IsValid() && x.usesLeft > 0 && disconnect(x.fd) == 0; again {
+			x.drops = readDrops(x.fd) // some kernels count the RST
+		}
 	case s.info.State == tcpSynSent, s.info.State == tcpSynRecv:
 		return false
 	default: // the socket has died without a reason; not seen on any kernel
@@ -266,10 +277,12 @@ func (s *shard) bury() {
 // result begins the result of a slot in flight. It must be called before the socket is disconnected, which forgets its source.
 func (s *shard) result(i int32) Result {
 	x := &s.table.slots[i]
+	source := localAddr(x.fd, &s.scratch)
+	s.reached = s.engine.doors.send(source.Port(), x.first, int(x.uses))
 	return Result{
 		ID:      x.job.id,
 		Addr:    x.job.addr,
-		Source:  localAddr(x.fd, &s.scratch),
+		Source:  source,
 		Queued:  time.Duration(x.started - x.job.queued),
 		Elapsed: time.Duration(max(1, clock()-x.started)),
 	}
@@ -313,7 +326,7 @@ func (s *shard) land(i int32) {
 func (s *shard) gone(i int32, how func(int32)) {
 	at := s.table.slots[i].address
 	how(i)
-	s.engine.crossings.leave(at.key.Port())
+	s.engine.doors.leave(at.key.Port())
 	s.release(at)
 }
 
@@ -347,6 +360,7 @@ func (s *shard) release(at *address) {
 func (s *shard) takeSocket(v6 bool) (int32, syscall.Errno) {
 	if i := s.table.takeIdle(v6, s.random()); i != none {
 		s.table.slots[i].usesLeft--
+		s.table.slots[i].uses++
 		return i, 0
 	}
 	i := s.table.takeVacant()
@@ -365,7 +379,7 @@ func (s *shard) takeSocket(v6 bool) (int32, syscall.Errno) {
 			if opened := s.engine.config.hooks.opened; opened != nil {
 				opened(fd)
 			}
-			x.fd, x.v6, x.drops = int32(fd), v6, 0
+			x.fd, x.v6, x.uses, x.drops = int32(fd), v6, 0, 0
 			x.usesLeft = uint16(leastUses - 1 + s.random()%(mostUses-leastUses+1))
 			s.counters.SocketsOpened++
 			return i, 0

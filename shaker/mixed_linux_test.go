@@ -40,6 +40,7 @@ func (p onTrial) Probe(knocks []truth.Knock, answers []truth.Answer) {
 		}
 		*a = truth.Answer{
 			Said: said[r.Outcome], Proven: r.Silence == Proven, Port: r.Source.Port(), Waited: r.Queued, Took: r.Elapsed,
+			ICMP: truth.ICMPError(r.ICMP),
 		}
 		if a.Said == truth.Unknown {
 			a.Detail = r.String()

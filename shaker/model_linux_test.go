@@ -217,7 +217,7 @@ func (x *twin) may(r *Result, want *expected) bool {
 func clean(t *testing.T, e *Engine) {
 	t.Helper()
 	for k, s := range e.shards {
-		if n := &s.table; len(n.vacant) != len(n.slots) || n.pooled()+len(n.doomed)+n.inFlight != 0 {
+		if n := &s.table; len(n.vacant) != len(n.slots) || n.pooled()+n.dying()+n.inFlight != 0 {
 			t.Errorf("shard %d: %d slots, %d of them vacant, %d pooled, %d doomed, %d in flight", k, len(n.slots), len(n.vacant), n.pooled(),
 				len(n.doomed), n.inFlight)
 		}
@@ -233,9 +233,9 @@ func clean(t *testing.T, e *Engine) {
 			t.Errorf("shard %d: a deadline %t, %d queued, %d live and %d ending shares", k, ok, s.queued, len(s.live), len(s.ending))
 		}
 	}
-	for i := range e.crossings.doors {
-		if n := e.crossings.doors[i].knocking.Load(); n != 0 {
-			t.Errorf("%d still knock at port %d", n, int(e.crossings.low)+i)
+	for i := range e.doors.all {
+		if n := e.doors.all[i].knocking.Load(); n != 0 {
+			t.Errorf("%d still knock at port %d", n, lowestDoor+i)
 		}
 	}
 }

@@ -64,8 +64,8 @@ type Result struct {
 	// section 3). With timestamps it is in whole milliseconds after a retransmit.
 	RTT time.Duration
 
-	// Queued is the time from Submit to connect(2): waiting for a free socket, for the pace, for a place at the address. Of a
-	// probe that never started, to its end.
+	// Queued is the time from Submit to connect(2): waiting for a free socket, for the pace, for a place at the address; and, where an
+	// answer may not have been the target's and it was asked again, what that took. Of a probe that never started, to its end.
 	Queued time.Duration
 
 	// Elapsed is the time from connect(2) to the loop reading the answer, on the monotonic clock. It includes the loop's own

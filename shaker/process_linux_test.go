@@ -146,7 +146,6 @@ func TestStoppedProcess(t *testing.T) {
 					return len(syns) == 4*stoppedProbes
 				})
 				prober.stop(t)
-				over := time.After(d)
 				for _, syn := range syns {
 					switch k := syn.To.Port(); k {
 					case stoppedOpen:
@@ -157,7 +156,7 @@ func TestStoppedProcess(t *testing.T) {
 						peer.ICMP(syn, f.router(), f.prohibited().Type, f.prohibited().Code)
 					}
 				}
-				<-over
+				<-time.After(d)
 				prober.signal(t, unix.SIGCONT)
 				text := prober.rest(t)
 				acks := 0

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -303,6 +304,25 @@ func TestPaceIsSmooth(t *testing.T) {
 	slowest.set(math.SmallestNonzeroFloat64)
 	if slowest.take(1) != 0 || slowest.take(2) <= 2 {
 		t.Fatal("the slowest rate grants one start and then none for years")
+	}
+}
+
+// TestLaterIsNeverEarlier: whoever tells of an earlier time later changes nothing.
+func TestLaterIsNeverEarlier(t *testing.T) {
+	var at atomic.Int64
+	for _, step := range []struct{ to, was, is int64 }{{5, 0, 5}, {3, 5, 5}, {9, 5, 9}} {
+		if was := later(&at, step.to); was != step.was || at.Load() != step.is {
+			t.Errorf("%d after %d: %d: set back", step.to, was, at.Load())
+		}
+	}
+	d := newDoors()
+	if d.crossed(2000, 1) || !d.crossed(80, 1) {
+		t.Error("of a port without a door nothing is known")
+	}
+	d.knock(2000)
+	d.leave(2000)
+	if d.knock(65535); !d.crossed(65535, never) || !d.crossed(2000, 0) || d.crossed(2000, never) {
+		t.Error("who knocks may answer, and who left since")
 	}
 }
 

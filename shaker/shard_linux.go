@@ -25,11 +25,9 @@ const (
 	// grace is how long the loop goes on polling then before anything expires.
 	grace = int64(5 * time.Millisecond)
 
-	// settling is the least age of a socket whose probe nobody answered when it is closed, and its source port is free for
-	// another. A server that has got the SYN, and whose SYN-ACK has not come or was lost, waits in SYN_RECV. A SYN from the same
-	// port whose sequence number lies in its window of at most 65,535 it answers with an RST (tcp_check_req,
-	// net/ipv4/tcp_minisocks.c), so that an open port would be called refused. Of a new socket that number is ahead of the
-	// old one's by one for each 64 ns between the two (secure_tcp_seq, net/core/secure_seq.c): after 4.2 ms it is beyond.
+	// settling is the least age of a socket whose probe nobody answered when it is closed, and its source port free for another
+	// socket, be it of another engine or process: after 4.2 ms that one's sequence number is beyond the window of a server
+	// that still waits, see doors, where the old one was at its first use.
 	settling = int64(10 * time.Millisecond)
 
 	// A socket is retired after a number of uses picked at random between these, so that its sequence numbers cannot be
@@ -78,6 +76,7 @@ type shard struct {
 	scratch sockaddr
 	info    tcpInfo
 	errors  errorQueue
+	reached int64 // of doors.send, of the last result
 }
 
 func newShard(e *Engine, capacity, perAddress int, portRange uint32) (*shard, error) {
@@ -158,7 +157,7 @@ func (s *shard) take() bool {
 			s.end(sh, ErrClosed)
 		}
 	}
-	return !s.closed || len(s.live) > 0 || s.table.dying() > 0
+	return !s.closed || len(s.live)+len(s.ending) > 0 || s.table.dying() > 0
 }
 
 func (s *shard) receive(m *message) {

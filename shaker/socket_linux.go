@@ -193,7 +193,7 @@ func isOurs(ip netip.Addr) bool {
 	}
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return false
+		return true // and our own trouble either way
 	}
 	defer closeSocket(fd)
 	var to sockaddr

@@ -26,7 +26,7 @@ func start(config Config) (*Engine, error) {
 		config.hooks.idle = idleSockets
 	}
 	low, high := config.hooks.ports()
-	e := &Engine{config: config, limit: max(1, (high-low+1)/2), crossings: newCrossings(low, high)}
+	e := &Engine{config: config, limit: max(1, (high-low+1)/2), doors: newDoors()}
 	portRange := uint32(low) | uint32(high)<<16
 	e.chooseMode(portRange)
 	e.usualDrops = usualDrops()

@@ -48,6 +48,9 @@ type Counters struct {
 	// Crossings counts answers of closed or open ports of this host that may have come from another probe of ours, which
 	// was under way to the port that this one was sent from. Each was asked again, from another port.
 	Crossings uint64
+	// StaleResets counts RSTs that may have been meant for an earlier handshake from the same source port, of which the target had
+	// not yet seen the end. Each such target was asked again, from another port.
+	StaleResets uint64
 	// PortsExhausted counts connect(2) calls that found no source port free for their address (EADDRNOTAVAIL).
 	PortsExhausted uint64
 	// Turns counts turns of the loops, Wakes those that came after sleeping.
@@ -73,6 +76,7 @@ func (c *Counters) add(o *Counters) {
 	c.SpuriousErrors += o.SpuriousErrors
 	c.SelfConnects += o.SelfConnects
 	c.Crossings += o.Crossings
+	c.StaleResets += o.StaleResets
 	c.PortsExhausted += o.PortsExhausted
 	c.Turns += o.Turns
 	c.Wakes += o.Wakes

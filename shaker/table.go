@@ -23,6 +23,7 @@ type slot struct {
 	generation uint32 // rises when the slot's socket is replaced; part of the token in its epoll registration
 	state      slotState
 	v6         bool
+	uses       uint16 // that the socket has had before this one
 	usesLeft   uint16
 	drops      uint32 // segments that the socket's TCP had dropped when it was last left
 
@@ -32,10 +33,11 @@ type slot struct {
 	address    *address
 	job        job
 	started    int64
+	first      int64 // when the socket's first use started
 }
 
 // table is the slots of one shard. It never has more than capacity, and grows to it as needed; it knows nothing of system
-// calls. Its invariant: every slot is in exactly one of vacant, pools[0], pools[1], doomed, settling and flight, as its state says.
+// calls. Its invariant: every slot is in exactly one of vacant, pools[0], pools[1], doomed and flight, or is one of those that settling counts, as its state says.
 type table struct {
 	capacity int
 	slots    []slot
@@ -120,7 +122,7 @@ func (t *table) land(i int32) {
 	t.inFlight--
 }
 
-// doom puts a slot aside whose socket is to be closed when it has settled. It keeps its address, where its source port is still taken.
+// doom puts a slot aside whose socket is to be closed when it has settled. It keeps its place at its address.
 func (t *table) doom(i int32) {
 	t.slots[i].state = doomed
 	t.settling++

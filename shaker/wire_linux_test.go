@@ -407,3 +407,32 @@ func TestAnswerWhileWeAsk(t *testing.T) {
 		}
 	})
 }
+
+// TestWrongAcknowledgment: a SYN-ACK that acknowledges what we have not sent is no answer, and the kernel resets it; a right one that
+// follows is.
+func TestWrongAcknowledgment(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		wrong, both := f.target(1), f.target(2)
+		peer := testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
+			answer := syn.SYNACK(true)
+			answer.Ack += 1000
+			p.Send(answer)
+			if syn.To == both {
+				p.Send(syn.SYNACK(true))
+			}
+		}))
+		e := newEngine(t, Config{Mode: mode, Shards: 1})
+		for range 3 {
+			r, err := e.Check(patient(t), wrong, 20*time.Millisecond)
+			if err != nil || r.Outcome != TimedOut {
+				t.Errorf("%s, %v", r.String(), err)
+			}
+			// The kernel resets, and sends its SYN again.
+			wire := peer.Flow(r.Source, wrong)
+			if one := []string{"SYN", "SYN-ACK", "RST"}; len(wire) < 3 || !slices.Equal(wire[:3], one) || slices.Contains(wire, "ACK") {
+				t.Errorf("%v on the wire", wire)
+			}
+			check(t, e, patient(t), both, patience, Open)
+		}
+	})
+}

@@ -75,8 +75,8 @@ var answerFaults = []fault{
 		is:   "what another probe of ours answered is called open",
 		edits: []edit{{
 			"handshake_linux.go",
-			`s.engine.crossings.possible(`,
-			`!fault("crossing ignored") && s.engine.crossings.possible(`,
+			`s.engine.doors.crossed(`,
+			`!fault("crossing ignored") && s.engine.doors.crossed(`,
 		}},
 		seen: []check{{test: "TestProbesThatMeetAreNoAnswer/reuse/ipv4", says: ": open, want refused"}},
 	},
@@ -84,13 +84,51 @@ var answerFaults = []fault{
 		name: "a knock too few",
 		is:   "who has left a port is taken to knock there for ever",
 		edits: []edit{{
-			"crossing.go",
-			`d.knocking.Add(-1)`,
+			"doors.go",
+			`door.knocking.Add(-1)`,
 			`if !fault("a knock too few") {
-				d.knocking.Add(-1)
+				door.knocking.Add(-1)
 			}`,
 		}},
 		seen: []check{{test: "TestNothingLeaks/reuse/ipv4", says: "still knock at port"}},
+	},
+	{
+		name: "doors of the first range",
+		is:   "only ports of the range that was in force at the start are looked after",
+		edits: []edit{{
+			"doors.go",
+			`if port < lowestDoor {`,
+			`if port < lowestDoor || fault("doors of the first range") && port < 32768 {`,
+		}, {
+			"doors.go",
+			`return door == nil ||`,
+			`return door == nil && !fault("doors of the first range") || door != nil && (`,
+		}, {
+			"doors.go",
+			`door.left.Load() >= began`,
+			`door.left.Load() >= began)`,
+		}},
+		seen: []check{{test: "TestPortsMove/fresh/ipv4", says: ": open, want refused"}},
+	},
+	{
+		name: "stale reset believed",
+		is:   "an RST that was meant for an earlier handshake is believed",
+		edits: []edit{{
+			"handshake_linux.go",
+			`x.started < s.reached {`,
+			`x.started < s.reached && !fault("stale reset believed") {`,
+		}},
+		seen: []check{
+			{test: "TestLostRST/fresh/ipv4", says: "refused, connection refused, want open"},
+			{test: "TestSequenceAheadOfTheClock/ipv6", says: "refused, connection refused, want open"},
+			{test: "TestLossyServer/fresh/ipv4/ports=1", says: "0 stale resets"},
+		},
+	},
+	{
+		name:  "clocks set back",
+		is:    "who leaves a port a little earlier, and says so later, hides who left it last",
+		edits: []edit{{"doors.go", `if was >= to ||`, `if was >= to && !fault("clocks set back") ||`}},
+		seen:  []check{{test: "TestLaterIsNeverEarlier", says: "set back"}},
 	},
 	{
 		name: "asked once",

@@ -67,8 +67,10 @@ var blameFaults = []fault{
 		name:  "own firewall is the target's",
 		is:    "an ICMP message of our own firewall is held against the target",
 		edits: []edit{{"handshake_linux.go", `if !onThisHost`, `if !fault("own firewall is the target's") && !onThisHost`}},
-		seen: []check{{test: "TestICMPFromOurselves", says: "3/13 from 192.0.2.2, 192.0.2.2 to 198.51.100.9: unreachable"},
-			{test: "TestAnotherMachine/reuse/ipv4", says: "our firewall says 13: "}},
+		seen: []check{
+			{test: "TestICMPFromOurselves", says: "3/13 from 192.0.2.2, 192.0.2.2 to 198.51.100.9: unreachable"},
+			{test: "TestAnotherMachine/reuse/ipv4", says: "our firewall says 13: "},
+		},
 	},
 	{
 		name:  "ARP is our firewall",

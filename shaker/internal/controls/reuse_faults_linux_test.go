@@ -17,7 +17,8 @@ var reuseFaults = []fault{
 	},
 	{
 		name: "closed at once",
-		is:   "a socket that nobody answered is closed at once, and its port free for another",
+		is:   "a socket that nobody answered is closed at once, and its port free for another, whose RST is believed",
+		with: []string{"stale reset believed"},
 		edits: []edit{
 			{"handshake_linux.go", `clock()-x.started >= settling`, `clock()-x.started >= settling || fault("closed at once")`},
 			{"handshake_linux.go", `due > clock()`, `due > clock() && !fault("closed at once")`},

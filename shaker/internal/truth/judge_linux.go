@@ -9,6 +9,9 @@ type verdict struct {
 	over     int64 // clock after the answer had been given
 }
 
+// tapDelay is how long after a segment the tap's reader may see it.
+const tapDelay = int64(50 * time.Millisecond)
+
 // hear judges an answer about a target with one truth, and keeps the others.
 func (r *Report) hear(k *Knock, a *Answer, coarse bool, asked, over int64) verdict {
 	r.mu.Lock()
@@ -24,6 +27,10 @@ func (r *Report) hear(k *Knock, a *Answer, coarse bool, asked, over int64) verdi
 		r.wrong(k, a, "the timeout was cut short after %s", a.Took)
 	case known && !same(a.Said, said, coarse):
 		r.wrong(k, a, "it is %s", said)
+	case k.kind == Unreachable && a.ICMP.From.IsValid():
+		if want := icmpOf(k.Addr.Addr()); a.ICMP != want {
+			r.wrong(k, a, "it was %+v, not %+v", want, a.ICMP)
+		}
 	}
 	return verdict{*a, asked + int64(a.Waited), over}
 }
@@ -43,7 +50,7 @@ func (r *Report) judge(s *stage, verdicts []verdict) {
 		k := s.knock(uint32(id))
 		if v := &verdicts[id]; k.kind == Open && v.answer.Proven {
 			for _, at := range s.acked[flow{v.answer.Port, k.Addr}] {
-				if v.earliest <= at && at <= v.over {
+				if v.earliest <= at && at <= v.over+tapDelay {
 					r.Lies++
 				}
 			}
@@ -51,14 +58,17 @@ func (r *Report) judge(s *stage, verdicts []verdict) {
 		if k.kind != Lossy && k.kind != Slow {
 			continue
 		}
-		v, x := &verdicts[id], &s.notes[id]
+		v, x := &verdicts[id], s.notes[id].last()
 		a := &v.answer
 		if a.Said == Unknown || a.Said == Nothing {
 			continue
 		}
+		if s.notes[id].strange {
+			r.wrong(&k, a, "more than one handshake was made")
+		}
 		r.compareLog(s, &k, a, x)
 		truth := Up
-		if x.rst {
+		if x.rst.Load() {
 			truth = Refused
 		}
 		switch {
@@ -78,10 +88,8 @@ func (r *Report) judge(s *stage, verdicts []verdict) {
 }
 
 // compareLog holds the peer's note against the answer, and against the fates that follow from the SYN.
-func (r *Report) compareLog(s *stage, k *Knock, a *Answer, x *note) {
+func (r *Report) compareLog(s *stage, k *Knock, a *Answer, x *handshake) {
 	switch {
-	case x.strange:
-		r.wrong(k, a, "more than one handshake was made")
 	case x.syns == 0:
 		if a.Said != Silent {
 			r.wrong(k, a, "the peer never got a SYN")

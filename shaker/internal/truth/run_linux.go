@@ -3,6 +3,7 @@ package truth
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,7 +46,14 @@ type Answer struct {
 	Port   uint16        // that the SYN left from
 	Waited time.Duration // at least so long did the knock wait in the prober before its timeout began
 	Took   time.Duration // from the beginning of the timeout to the answer; 0: not told
+	ICMP   ICMPError     // with ICMP: what ended the handshake
 	Detail string        // for a person
+}
+
+// ICMPError is an ICMP or ICMPv6 error, and who sent it.
+type ICMPError struct {
+	Type, Code byte
+	From       netip.Addr
 }
 
 // Prober is who is on trial. Its method is called from many goroutines: it fills in one answer for each knock.

@@ -31,17 +31,50 @@ type flow struct {
 	to   netip.AddrPort
 }
 
-// note is what the peer knows of one knock. The SYN's part is written by the peer's reader, the answer's by whoever sends it;
-// the judge reads when both have ended.
+// note is what the peer knows of one knock: of its handshake and, as a prober may ask again where it is told an RST, of those that
+// follow. Too many, or another after no RST, is strange.
 type note struct {
+	shakes  [4]handshake
+	strange bool
+}
+
+// handshake is what the peer knows of one. The SYN's part is written by the peer's reader, the answer's by whoever sends it; the judge
+// reads when both have ended.
+type handshake struct {
 	port     uint16 // the SYN's source
-	syns     uint16 // of this flow
+	syns     uint16
 	acks     uint16 // segments with ACK alone
-	strange  bool   // a SYN of another flow has come
 	sequence uint32
-	answered int64 // clock before the first answer was put on the wire; 0: none was
-	heard    int64 // clock when the near side's kernel had had it
-	rst      bool  // the answer was an RST
+	answered int64       // clock before the first answer was put on the wire; 0: none was
+	heard    int64       // clock when the near side's kernel had had it
+	rst      atomic.Bool // the answer was an RST
+}
+
+// of returns the handshake that a segment belongs to, or begins; nil where it is strange.
+func (x *note) of(in *testnet.Segment, syn bool) *handshake {
+	for i := range x.shakes {
+		h := &x.shakes[i]
+		switch {
+		case h.syns > 0 && h.port == in.From.Port() && (!syn || h.sequence == in.Seq):
+			return h
+		case h.syns == 0 && syn && (i == 0 || x.shakes[i-1].rst.Load()):
+			h.port, h.sequence = in.From.Port(), in.Seq
+			return h
+		}
+	}
+	x.strange = x.strange || syn
+	return nil
+}
+
+// last returns the handshake that was answered for.
+func (x *note) last() *handshake {
+	last := &x.shakes[0]
+	for i := range x.shakes {
+		if x.shakes[i].syns > 0 {
+			last = &x.shakes[i]
+		}
+	}
+	return last
 }
 
 // clock is the nanoseconds since the stage was set, never 0.
@@ -87,8 +120,13 @@ var unreachables = [2][][2]byte{
 	{{1, 0}, {1, 1}, {1, 3}, {1, 4}, {1, 5}, {1, 6}, {3, 0}},
 }
 
-// router sends them.
-func router(v6 bool) netip.Addr { return host(v6, kinds, 1) }
+// icmpOf is the error of an unreachable target. A router sends it.
+func icmpOf(to netip.Addr) ICMPError {
+	_, n := target(to)
+	m := unreachables[family(to.Is6())]
+	e := m[int(n)%len(m)]
+	return ICMPError{e[0], e[1], host(to.Is6(), kinds, 1)}
+}
 
 // script is what the peer does with a segment.
 func (s *stage) script(p *testnet.Peer, in *testnet.Segment) {
@@ -98,18 +136,18 @@ func (s *stage) script(p *testnet.Peer, in *testnet.Segment) {
 	case testnet.ACK:
 		s.acks.Add(1)
 		if kind == Lossy || kind == Slow {
-			s.noteOf(n, in).acks++
+			if x := s.noteOf(n, in).of(in, false); x != nil {
+				x.acks++
+			}
 		}
 		return
 	default:
 		return
 	}
-	v6 := in.To.Addr().Is6()
 	switch kind {
 	case Unreachable:
-		m := unreachables[family(v6)]
-		e := m[int(n)%len(m)]
-		p.ICMP(in, router(v6), e[0], e[1])
+		m := icmpOf(in.To.Addr())
+		p.ICMP(in, m.From, m.Type, m.Code)
 	case Lossy, Slow:
 		s.decide(p, in, kind, n)
 	default: // a black hole
@@ -122,12 +160,8 @@ func (s *stage) noteOf(n uint32, in *testnet.Segment) *note {
 
 // decide answers a SYN, or not, as its fate has it.
 func (s *stage) decide(p *testnet.Peer, in *testnet.Segment, kind Kind, n uint32) {
-	x := s.noteOf(n, in)
-	switch {
-	case x.syns == 0:
-		x.port, x.sequence = in.From.Port(), in.Seq
-	case x.port != in.From.Port() || x.sequence != in.Seq:
-		x.strange = true
+	x := s.noteOf(n, in).of(in, true)
+	if x == nil {
 		return
 	}
 	fate := fateOf(s.config.Seed, kind, in.From.Port(), in.Seq, int(x.syns))
@@ -141,9 +175,12 @@ func (s *stage) decide(p *testnet.Peer, in *testnet.Segment, kind Kind, n uint32
 	}
 	send := func() {
 		answered := s.clock()
+		if first {
+			x.rst.Store(fate.rst)
+		}
 		heard := p.Send(answer)
 		if first {
-			x.answered, x.heard, x.rst = answered, s.at(heard), fate.rst
+			x.answered, x.heard = answered, s.at(heard)
 		}
 	}
 	if kind == Lossy {
