@@ -9,19 +9,19 @@ import (
 // What becomes of one handshake: begin sends its SYN; answered, failed, expired and dropped are its four ends. Each of them
 // builds the Result and gives it to answer, in shard_linux.go, the one place that answers; the first three pass through finish.
 
-// left tells how a socket was disconnected whose counters were read between the two clocks before and read; ok says that it was.
-func (s *shard) left(x *slot, ok bool, before, read int64) leaving {
-	now := clock()
-	l := leaving{took: time.Duration(now - before)}
+// left tells how a socket was disconnected whose counters were read right after the clock before; ok says that it was.
+func (s *shard) left(x *slot, ok bool, before int64) leaving {
+	took := time.Duration(clock() - before)
+	l := leaving{took: took}
 	if !ok { // not seen on any kernel; closing the socket is what leaves then
 		l.took = -1
 	}
 	drops := readDrops(x.fd)
 	l.dropped = drops != x.drops+s.engine.usualDrops
 	x.drops = drops
-	if apart := time.Duration(now - read); apart > clockGrain { // the time of the last segment outlasts the disconnect
+	if took > clockGrain { // the time of the last segment outlasts the disconnect
 		var again tcpInfo
-		l.stirred = readInfo(x.fd, &again) != 0 || stirred(sinceACK(&s.info), sinceACK(&again), apart)
+		l.stirred = readInfo(x.fd, &again) != 0 || stirred(sinceACK(&s.info), sinceACK(&again), took)
 	}
 	return l
 }
@@ -91,7 +91,6 @@ func (s *shard) open(i int32, r *Result, again bool) {
 	}
 	before := clock()
 	known := readInfo(x.fd, &s.info) == 0
-	read := clock()
 	if stall := s.engine.config.hooks.stall; stall != nil {
 		stall()
 	}
@@ -99,7 +98,7 @@ func (s *shard) open(i int32, r *Result, again bool) {
 	if stall := s.engine.config.hooks.afterLeaving; stall != nil {
 		stall()
 	}
-	l := s.left(x, left, before, read)
+	l := s.left(x, left, before)
 
 	if r.Source.Port() == r.Addr.Port() && r.Source.Addr() == r.Addr.Addr().WithZone("") {
 		// The kernel picked the target's own port as source, and the SYN met itself: a simultaneous open (RFC 9293 section

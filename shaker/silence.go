@@ -27,12 +27,14 @@ type leaving struct {
 // silence reads from the counters and the leaving whether an ACK has left before we did.
 //
 // A second segment beside the SYNs is an ACK, such as a duplicate SYN-ACK provokes at once. That there was none when the
-// counters were read does not show that there was none a moment later, when we left. Two things could have sent one between. The
-// timer: the time since the SYN-ACK and the time that reading and leaving took must stay below its delay. A segment of the
-// peer: a duplicate SYN-ACK, and all else that a peer can send that has no ACK of ours, but an RST, TCP drops and counts
-// (tcp_validate_incoming, net/ipv4/tcp_input.c); what it takes in place of dropping it resets its clock, see stirred. Each of
-// these alone has been seen to call a broken silence kept. A segment after the SYN-ACK that came before the reading resets the
-// clock as well, and then nothing is known of that time.
+// counters were read does not show that there was none a moment later, when we left. What could have sent one meanwhile:
+//
+//   - The timer. The time since the SYN-ACK, and the time that reading and leaving took, must stay below its delay. A segment that
+//     came after the SYN-ACK resets the kernel's clock of that time, and then nothing is known of it.
+//   - A segment of the peer's. A duplicate SYN-ACK, and whatever else a peer can send that has no ACK of ours, but an RST, TCP drops
+//     and counts (tcp_validate_incoming, net/ipv4/tcp_input.c). What it takes in place of dropping it resets that clock: see stirred.
+//
+// Each of these was seen to call a broken silence kept where the others alone were asked.
 func silence(c counters, l leaving) Silence {
 	switch {
 	case c.sent > c.resent+1:
@@ -46,7 +48,7 @@ func silence(c counters, l leaving) Silence {
 	}
 }
 
-// stirred reports whether a segment came between two readings of the time since the last one, which lay at least apart from each
-// other. One that came less than clockGrain after the first reading is not found: so of a peer that sends data or a FIN without
-// having got our ACK, which no TCP does, an ACK could escape us if it came in the microseconds of our leaving.
+// stirred reports whether a segment came between two readings of the time since the last one, which lay apart from each other.
+// One that came less than clockGrain after the first reading is not found: so of a peer that sends data or a FIN without having
+// got our ACK, which no TCP does, an ACK could escape us if it came in the microseconds of our leaving.
 func stirred(first, second, apart time.Duration) bool { return second+clockGrain < first+apart }
