@@ -68,11 +68,11 @@ func TestPortsMove(t *testing.T) {
 		}
 		for _, r := range collect(t, batch, probes) {
 			if r.Outcome != Refused && !(r.Outcome == LocalError && r.Cause == LocalResources) {
-				t.Fatalf("%s, want refused", r.String())
+				t.Errorf("%s, want refused", r.String())
 			}
 		}
 		if s := e.Stats(); s.Crossings == 0 {
-			t.Error("no two probes ever met: this proves nothing")
+			t.Error("no crossing was seen")
 		}
 	})
 }

@@ -301,7 +301,7 @@ func (s *shard) read(n int) {
 }
 
 // expire ends, a bounded number in a turn, the handshakes whose deadline had passed when the last poll began: it would have
-// seen an answer that came in time.
+// seen an answer that came in time. What waits until it may be closed has deadlines too.
 func (s *shard) expire() {
 	if s.asked < s.distrusted {
 		return
@@ -312,7 +312,11 @@ func (s *shard) expire() {
 		if !ok || d.at > s.asked {
 			return
 		}
-		s.expired(d.slot)
+		if s.table.slots[d.slot].state == doomed {
+			s.settled(d.slot)
+		} else {
+			s.expired(d.slot)
+		}
 	}
 }
 

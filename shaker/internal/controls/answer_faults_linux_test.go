@@ -6,7 +6,7 @@ var answerFaults = []fault{
 		name: "no error is open",
 		is:   "a socket without an error is called open",
 		edits: []edit{{
-			"handshake_linux.go",
+			"judge_linux.go",
 			`case s.info.Bytes_acked > 0:`,
 			`case s.info.Bytes_acked > 0 && !fault("RST unsays the SYN-ACK"),
 				(fault("no error is open") || fault("naive SO_ERROR")) && errno == 0,
@@ -31,11 +31,11 @@ var answerFaults = []fault{
 		name: "naive SO_ERROR",
 		is:   "an event is open where SO_ERROR is 0 and nothing else is asked; what was answered with an error is used again",
 		edits: []edit{
-			{"handshake_linux.go", `icmp, icmpErrno := s.errors.read(x.fd)`, `icmp, icmpErrno := ICMP{}, syscall.Errno(0)
+			{"judge_linux.go", `icmp, icmpErrno := s.errors.read(x.fd)`, `icmp, icmpErrno := ICMP{}, errno*0
 			if !fault("naive SO_ERROR") {
 				icmp, icmpErrno = s.errors.read(x.fd)
 			}`},
-			{"handshake_linux.go", `again = errno == eConnRefused`, `again = (fault("naive SO_ERROR") || errno == eConnRefused)`},
+			{"judge_linux.go", `again = errno == eConnRefused`, `again = (fault("naive SO_ERROR") || errno == eConnRefused)`},
 		},
 		with: []string{"no last question"},
 		seen: []check{{test: "TestICMPOnTheWire/reuse/ipv4", says: "open, want timed out"}},
@@ -108,13 +108,13 @@ var answerFaults = []fault{
 			`door.left.Load() >= began`,
 			`door.left.Load() >= began)`,
 		}},
-		seen: []check{{test: "TestPortsMove/fresh/ipv4", says: ": open, want refused"}},
+		seen: []check{{test: "TestPortsMove/fresh/ipv4", says: "no crossing was seen"}},
 	},
 	{
 		name: "stale reset believed",
 		is:   "an RST that was meant for an earlier handshake is believed",
 		edits: []edit{{
-			"handshake_linux.go",
+			"judge_linux.go",
 			`x.started < s.reached {`,
 			`x.started < s.reached && !fault("stale reset believed") {`,
 		}},
@@ -134,7 +134,7 @@ var answerFaults = []fault{
 		name: "asked once",
 		is:   "what comes between the reading of a socket's error and of its state is called trouble of ours",
 		edits: []edit{{
-			"handshake_linux.go",
+			"judge_linux.go",
 			`if errno == 0 && s.info.State == tcpClose {`,
 			`if !fault("asked once") && errno == 0 && s.info.State == tcpClose {`,
 		}},

@@ -66,7 +66,7 @@ var blameFaults = []fault{
 	{
 		name:  "own firewall is the target's",
 		is:    "an ICMP message of our own firewall is held against the target",
-		edits: []edit{{"handshake_linux.go", `if !onThisHost`, `if !fault("own firewall is the target's") && !onThisHost`}},
+		edits: []edit{{"judge_linux.go", `if !onThisHost`, `if !fault("own firewall is the target's") && !onThisHost`}},
 		seen: []check{
 			{test: "TestICMPFromOurselves", says: "3/13 from 192.0.2.2, 192.0.2.2 to 198.51.100.9: unreachable"},
 			{test: "TestAnotherMachine/reuse/ipv4", says: "our firewall says 13: "},
@@ -75,7 +75,7 @@ var blameFaults = []fault{
 	{
 		name:  "ARP is our firewall",
 		is:    "the kernel's word that a neighbour does not answer is taken for our own firewall's",
-		edits: []edit{{"handshake_linux.go", `icmp != neighbour &&`, `(fault("ARP is our firewall") || icmp != neighbour) &&`}},
+		edits: []edit{{"judge_linux.go", `icmp != neighbour &&`, `(fault("ARP is our firewall") || icmp != neighbour) &&`}},
 		seen:  []check{{test: "TestICMPFromOurselves", says: "3/1 from 192.0.2.2, 192.0.2.2 to 198.51.100.9: local error"}},
 	},
 }

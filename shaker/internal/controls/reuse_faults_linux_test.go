@@ -6,7 +6,7 @@ var reuseFaults = []fault{
 		name: "reuse after silence",
 		is:   "a socket that met silence is used again",
 		edits: []edit{{
-			"handshake_linux.go",
+			"judge_linux.go",
 			`s.finish(i, &r, false)`,
 			`s.finish(i, &r, fault("reuse after silence") && disconnect(s.table.slots[i].fd) == 0)`,
 		}},
@@ -64,7 +64,7 @@ var reuseFaults = []fault{
 		name: "reuse after ICMP",
 		is:   "a socket that an ICMP message reached is used again",
 		edits: []edit{{
-			"handshake_linux.go",
+			"judge_linux.go",
 			`r.ICMP, r.Errno = icmp, icmpErrno`,
 			`r.ICMP, r.Errno = icmp, icmpErrno
 			again = fault("reuse after ICMP") && disconnect(x.fd) == 0

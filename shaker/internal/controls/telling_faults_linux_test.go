@@ -32,7 +32,7 @@ var tellingFaults = []fault{
 		name: "retransmits of a timeout",
 		is:   "SYNs that were sent again in vain are not counted",
 		edits: []edit{{
-			"handshake_linux.go",
+			"judge_linux.go",
 			`r.Outcome, r.Retransmits = TimedOut, s.info.Total_retrans`,
 			`if fault("retransmits of a timeout") {
 				s.info.Total_retrans = 0

@@ -34,13 +34,12 @@ var timeFaults = []fault{
 		with: []string{"no last question"},
 		seen: []check{
 			{test: "TestStoppedLoopIsNotTheTargetsFault/reuse/ipv4", says: "timed out after "},
-			{test: "TestStoppedProcess/fresh/ipv6/300ms", says: "timed out after "},
 		},
 	},
 	{
 		name: "no last question",
 		is:   "a probe expires without its socket being asked once more",
-		edits: []edit{{"handshake_linux.go", `if s.judge(i) {
+		edits: []edit{{"judge_linux.go", `if s.judge(i) {
 		return`, `if !fault("no last question") && s.judge(i) {
 		return`}},
 		seen: []check{{test: "TestDeadlineAsksOnceMore/reuse/ipv4", says: "timed out, want "}},
