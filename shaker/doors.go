@@ -35,6 +35,11 @@ type door struct {
 // sequenceStep is by how much a use of a socket takes its sequence number on, in time of the kernel's clock for new ones.
 const sequenceStep = 4200 * time.Microsecond
 
+// settling is the least age of a socket whose probe nobody answered when it is closed, and its source port free for another
+// socket, be it of another engine or process: after 4.2 ms that one's sequence number is beyond the window of a server
+// that still waits, see doors, where the old one was at its first use.
+const settling = int64(10 * time.Millisecond)
+
 func newDoors() doors { return doors{all: make([]door, 1<<16-lowestDoor)} }
 
 // of returns the door of a port, nil where it has none.

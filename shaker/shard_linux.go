@@ -25,11 +25,6 @@ const (
 	// grace is how long the loop goes on polling then before anything expires.
 	grace = int64(5 * time.Millisecond)
 
-	// settling is the least age of a socket whose probe nobody answered when it is closed, and its source port free for another
-	// socket, be it of another engine or process: after 4.2 ms that one's sequence number is beyond the window of a server
-	// that still waits, see doors, where the old one was at its first use.
-	settling = int64(10 * time.Millisecond)
-
 	// A socket is retired after a number of uses picked at random between these, so that its sequence numbers cannot be
 	// followed for long.
 	leastUses, mostUses = 32, 128
