@@ -11,7 +11,7 @@ const atOnce = 2
 
 // tries is how often a fault is forced before it counts as unseen: a busy machine can hide some of them from a check, such as
 // a timeout that is cut short from one that came late.
-const tries = 3
+const tries = 5
 
 // TestEveryControlGoesRed: without a fault all checks are green, and with each the checks that must see it are red.
 func TestEveryControlGoesRed(t *testing.T) {
