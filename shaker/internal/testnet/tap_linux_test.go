@@ -152,7 +152,10 @@ func TestBacklogsOfAllProcessors(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := len(received()); n != all.Count() {
-		t.Skipf("%d processors, of which %d are ours", n, all.Count())
+		if os.Getenv("CI") != "" {
+			t.Fatalf("%d processors, of which %d are ours, and CI must not skip", n, all.Count())
+		}
+		t.Skipf("%d processors, of which %d are ours: those of others cannot be seen to be flushed", n, all.Count())
 	}
 	tap := NewTap(t, "lo", nil)
 	before := received()
