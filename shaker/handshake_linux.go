@@ -50,6 +50,9 @@ func (s *shard) begin(sh *share, j *job, at *address) {
 		return
 	}
 	s.counters.Started++
+	if j.repeats == 0 {
+		s.counters.QueueWait.observe(time.Duration(started - j.queued))
+	}
 	x.job, x.address, x.started = *j, at, started
 	if x.uses == 0 {
 		x.first = started
@@ -218,6 +221,9 @@ func (s *shard) finish(i int32, r *Result, keep bool) {
 	case Unproven:
 		s.counters.SilenceUnproven++
 	case NoSilence:
+	}
+	if r.RTT > 0 {
+		s.counters.RTT.observe(r.RTT)
 	}
 	s.answer(sh, r)
 }

@@ -110,8 +110,7 @@ func (s *shard) run() {
 		s.bury()
 		started, again := s.start()
 		n := s.poll(0)
-		if n == 0 && !started && !s.behind() {
-			s.tell()
+		if n == 0 && !started && !s.behind() && s.tell(false) {
 			if ms := s.rest(again); ms != 0 && s.inbox.sleep(s.closing) {
 				n = s.poll(ms)
 				s.counters.Wakes++
@@ -122,11 +121,11 @@ func (s *shard) run() {
 			s.expire()
 		}
 		s.counters.Turns++
-		s.tell()
+		s.tell(false)
 		runtime.Gosched()
 	}
 	s.retire()
-	s.tell()
+	s.tell(true)
 	s.poller.close()
 }
 
@@ -318,6 +317,9 @@ func (s *shard) expire() {
 // answer gives a result to its batch.
 func (s *shard) answer(sh *share, r *Result) {
 	s.counters.Done[r.Outcome]++
+	if r.Outcome == LocalError {
+		s.counters.LocalErrors.count(r.Errno)
+	}
 	sh.batch.put(r)
 	if !sh.told {
 		sh.told = true
@@ -328,15 +330,17 @@ func (s *shard) answer(sh *share, r *Result) {
 	}
 }
 
-// tell publishes the counters and signals the batches that got results.
-func (s *shard) tell() {
-	s.published.set(gauges{s.queued, s.table.inFlight + s.table.dying(), s.table.pooled()}, &s.counters)
+// tell publishes the counters and signals the batches that got results. It reports whether the counters are published as they
+// are; the last time they have to be.
+func (s *shard) tell(last bool) bool {
+	told := s.published.set(gauges{s.queued, s.table.inFlight + s.table.dying(), s.table.pooled()}, &s.counters, last)
 	for i, sh := range s.told {
 		sh.told = false
 		sh.batch.signal()
 		s.told[i] = nil
 	}
 	s.told = s.told[:0]
+	return told
 }
 
 // retire closes all idle sockets.

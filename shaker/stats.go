@@ -1,11 +1,14 @@
 package shaker
 
 import (
+	"iter"
 	"sync"
+	"syscall"
 	"time"
 )
 
-// Stats is what an Engine has done since New, and what it is at. Sums over shards are not of one instant.
+// Stats is what an Engine has done since New, and what it is at. Sums over shards are not of one instant, and lag behind by a turn of
+// a loop where several ask at once.
 type Stats struct {
 	// Mode is Reuse or Fresh, and ModeDetail says in one sentence why.
 	Mode       Mode
@@ -51,6 +54,12 @@ type Counters struct {
 	// StaleResets counts RSTs that may have been meant for an earlier handshake from the same source port, of which the target had
 	// not yet seen the end. Each such target was asked again, from another port.
 	StaleResets uint64
+	// QueueWait is how long probes waited between being accepted and their first SYN, of those that had one.
+	QueueWait Histogram
+	// RTT is Result.RTT of the Open results that have one.
+	RTT Histogram
+	// LocalErrors counts the LocalError results by Result.Errno.
+	LocalErrors ErrnoCounters
 	// PortsExhausted counts connect(2) calls that found no source port free for their address (EADDRNOTAVAIL).
 	PortsExhausted uint64
 	// Turns counts turns of the loops, Wakes those that came after sleeping.
@@ -77,25 +86,69 @@ func (c *Counters) add(o *Counters) {
 	c.SelfConnects += o.SelfConnects
 	c.Crossings += o.Crossings
 	c.StaleResets += o.StaleResets
+	c.QueueWait.add(&o.QueueWait)
+	c.RTT.add(&o.RTT)
+	c.LocalErrors.add(&o.LocalErrors)
 	c.PortsExhausted += o.PortsExhausted
 	c.Turns += o.Turns
 	c.Wakes += o.Wakes
 	c.LongestTurn = max(c.LongestTurn, o.LongestTurn)
 }
 
-// published is what a loop last told of itself, once a turn, so that reading it costs the loop nothing.
+// ErrnoCounters counts by error number (errno(3)). The zero value is empty.
+type ErrnoCounters struct {
+	counts [maxErrno + 1]uint64
+}
+
+// maxErrno is the greatest error number that Linux gives to user space on all but a few processors (EHWPOISON,
+// include/uapi/asm-generic/errno.h). What is beyond it is counted as 0.
+const maxErrno = 133
+
+// All yields each error number that was counted, in ascending order, with how often it was. 0 stands for a LocalError without
+// an error number, see LocalResources.
+func (c *ErrnoCounters) All() iter.Seq2[syscall.Errno, uint64] {
+	return func(yield func(syscall.Errno, uint64) bool) {
+		for errno, n := range c.counts {
+			if n > 0 && !yield(syscall.Errno(errno), n) {
+				return
+			}
+		}
+	}
+}
+
+func (c *ErrnoCounters) count(errno syscall.Errno) {
+	if errno > maxErrno {
+		errno = 0
+	}
+	c.counts[errno]++
+}
+
+func (c *ErrnoCounters) add(o *ErrnoCounters) {
+	for i := range c.counts {
+		c.counts[i] += o.counts[i]
+	}
+}
+
+// published is what a loop last told of itself, once a turn. The loop never waits for who reads it: where somebody does just
+// then, it tells a turn later.
 type published struct {
-	mu sync.Mutex
+	mu sync.Mutex // protects what follows
 	gauges
 	counters Counters
 }
 
 type gauges struct{ queued, inFlight, pooled int }
 
-func (p *published) set(g gauges, c *Counters) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// set reports whether it could; last says that there is no later turn, so that it has to.
+func (p *published) set(g gauges, c *Counters, last bool) bool {
+	if last {
+		p.mu.Lock()
+	} else if !p.mu.TryLock() {
+		return false
+	}
 	p.gauges, p.counters = g, *c
+	p.mu.Unlock()
+	return true
 }
 
 func (p *published) addTo(s *Stats) {
