@@ -20,7 +20,9 @@ type instant struct{}
 
 func (instant) Stats() shaker.Stats { return shaker.Stats{} }
 
-func (instant) Open(context.Context) Batch { return &instantBatch{ready: make(chan struct{}, 1)} }
+func (instant) OpenFor(context.Context, string) Batch {
+	return &instantBatch{ready: make(chan struct{}, 1)}
+}
 
 // instantBatch is for one goroutine, as a session is.
 type instantBatch struct {

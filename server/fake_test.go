@@ -58,6 +58,7 @@ type fakeProber struct {
 	probed  map[netip.AddrPort][]time.Time // when each probe was added
 	adds    int
 	opened  []context.Context
+	callers []string
 	refuses error // what Add returns, where set
 	panics  bool  // Open panics
 	changed chan struct{}
@@ -84,13 +85,14 @@ func byAddress(script map[string]func(p shaker.Probe, before int) reply) *fakePr
 
 func (f *fakeProber) Stats() shaker.Stats { return f.stats }
 
-func (f *fakeProber) Open(ctx context.Context) Batch {
+func (f *fakeProber) OpenFor(ctx context.Context, caller string) Batch {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.panics {
 		panic("the prober's secret")
 	}
 	f.opened = append(f.opened, ctx)
+	f.callers = append(f.callers, caller)
 	b := &fakeBatch{prober: f, ctx: ctx, ready: make(chan struct{}, 1), hanging: make(map[int]hung)}
 	context.AfterFunc(ctx, b.cancel)
 	return b

@@ -8,8 +8,9 @@ import (
 
 // Prober makes handshakes. The engine is one (see [FromEngine]); tests bring another, with answers of their choice.
 type Prober interface {
-	// Open starts a batch that ends with ctx. It never blocks and never fails; where the engine is closed, Add says so.
-	Open(ctx context.Context) Batch
+	// OpenFor starts a batch of a caller, which ends with ctx. It never blocks and never fails; where the engine is closed, Add
+	// says so. Callers are served in turn, whatever the number of their batches.
+	OpenFor(ctx context.Context, caller string) Batch
 	// Stats tells the engine's mode and its limits.
 	Stats() shaker.Stats
 }
@@ -33,5 +34,7 @@ func FromEngine(e *shaker.Engine) Prober { return engineProber{e} }
 
 type engineProber struct{ *shaker.Engine }
 
-// Open differs from the engine's own in its return type only.
-func (p engineProber) Open(ctx context.Context) Batch { return p.Engine.Open(ctx) }
+// OpenFor differs from the engine's own in its return type only.
+func (p engineProber) OpenFor(ctx context.Context, caller string) Batch {
+	return p.Engine.OpenFor(ctx, caller)
+}

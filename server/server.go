@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,6 +29,11 @@ type Config struct {
 	// service that only this machine's own users can reach.
 	Policy *policy.Policy
 
+	// Caller names who makes an RPC, given its context; the engine serves those with different names in turn. nil: by where the
+	// connection comes from, the IPv4 address or the /64 of the IPv6 one, all unix sockets being one caller. It is called once
+	// per RPC that probes, from any goroutine.
+	Caller func(ctx context.Context) string
+
 	// Name is what GetVantage calls this place. Empty: os.Hostname().
 	Name string
 
@@ -50,6 +56,7 @@ type Server struct {
 	tcpshakerv1.UnimplementedShakerServiceServer
 
 	prober  Prober
+	caller  func(context.Context) string
 	names   *resolve.Group
 	policy  *policy.Policy
 	name    string
@@ -86,6 +93,9 @@ func New(c Config) (*Server, error) {
 	if c.Policy == nil {
 		c.Policy = policy.New(policy.Config{})
 	}
+	if c.Caller == nil {
+		c.Caller = peerCaller
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -96,6 +106,7 @@ func New(c Config) (*Server, error) {
 	})
 	return &Server{
 		prober:   c.Prober,
+		caller:   c.Caller,
 		names:    names,
 		policy:   c.Policy,
 		name:     c.Name,

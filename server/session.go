@@ -71,7 +71,7 @@ func (s *Server) newSession(ctx context.Context, out sink, expected int) *sessio
 		ctx:    ctx,
 		work:   work,
 		cancel: cancel,
-		batch:  s.prober.Open(work),
+		batch:  s.prober.OpenFor(work, s.caller(ctx)),
 		out:    out,
 		epoch:  time.Now(),
 	}
@@ -79,8 +79,8 @@ func (s *Server) newSession(ctx context.Context, out sink, expected int) *sessio
 
 // close frees what is left under way: the batch answers to nobody, lookups end.
 func (s *session) close() {
+	s.batch.Finish() // first: of a batch that is over nobody has to hear that its context ends
 	s.cancel()
-	s.batch.Finish()
 	if s.timer != nil {
 		s.timer.Stop()
 	}

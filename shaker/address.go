@@ -15,21 +15,31 @@ type addresses struct {
 }
 
 // address is one ip:port. Its invariant: where somebody waits, somebody holds a place, whose release ends the waiting.
-// Those who wait are served first come, first served, whatever batch they are of; one who was handed a place and whose batch
-// may start no more for now keeps it, so a batch that hammers an address can make others wait there, and only there.
+// Callers are served in turn there too, and each caller's jobs in the order in which they came. One who was handed a place and whose
+// batch may start no more for now keeps it, so a caller who hammers an address can make others wait there for one of its probes to
+// end, and only there.
 type address struct {
-	key         netip.AddrPort
-	inFlight    int // probes in flight, and those on their way there from waiting
-	full        bool
+	key      netip.AddrPort
+	inFlight int // probes in flight, and those on their way there from waiting
+	full     bool
+	waiting  int // in all lines
+
+	lines queue[*line] // those with somebody in them, in turn, and some that had
+	of    map[*caller]*line
+}
+
+// line is those jobs of one caller that wait for a place at one address, oldest first.
+type line struct {
+	caller      *caller
 	first, last *waiter
 }
 
-// waiter is a job that waits for a place at its address. It is linked in the address's list, oldest first, and stands in
-// share.parked at index.
+// waiter is a job that waits for a place at its address. It is linked in its line, and stands in share.parked at index.
 type waiter struct {
 	job        job
 	share      *share
 	address    *address
+	line       *line
 	prev, next *waiter
 	index      int
 }
@@ -50,28 +60,28 @@ func (a *addresses) claim(key netip.AddrPort) (*address, bool) {
 		to.key = key
 		a.byAddr[key] = to
 	}
-	if to.full || to.inFlight >= a.limit || to.first != nil {
+	if to.full || to.inFlight >= a.limit || to.waiting > 0 {
 		return to, false
 	}
 	to.inFlight++
 	return to, true
 }
 
-// release gives a place back. It goes to the job that has waited longest, which is returned for its share to start; the place is
+// release gives a place back. It goes to the job whose turn it is, which is returned for its share to start; the place is
 // kept for it. Where the address has room for more than it holds, because an EADDRNOTAVAIL had taken places away, and gave one
 // back without another, a second job gets a place as well.
 func (a *addresses) release(to *address) (next [2]*waiter) {
 	full := to.full
 	to.full = false
 	switch {
-	case to.first == nil:
+	case to.waiting == 0:
 		to.inFlight--
 		a.forget(to)
 	case full || to.inFlight >= a.limit:
 		next[0] = to.hand()
 	default:
 		next[0] = to.hand()
-		if to.first != nil {
+		if to.waiting > 0 {
 			to.inFlight++
 			next[1] = to.hand()
 		}
@@ -79,11 +89,23 @@ func (a *addresses) release(to *address) (next [2]*waiter) {
 	return next
 }
 
-// hand takes out the job that has waited longest; there must be one.
+// hand takes out the job whose turn it is, the oldest of the next caller; there must be one.
 func (to *address) hand() *waiter {
-	w := to.first
-	w.leave()
-	return w
+	for {
+		l := to.lines.pop()
+		w := l.first
+		if w != nil {
+			w.leave()
+		}
+		if l.first != nil {
+			to.lines.push(l)
+		} else {
+			delete(to.of, l.caller)
+		}
+		if w != nil {
+			return w
+		}
+	}
 }
 
 // exhausted notes that the kernel had no source port left toward an address, for the probe that holds a place there. It reports
@@ -100,7 +122,7 @@ func (a *addresses) exhausted(to *address) bool {
 
 // forget drops an address that nobody is in flight to or waits for.
 func (a *addresses) forget(to *address) {
-	if to.inFlight > 0 || to.first != nil {
+	if to.inFlight > 0 || to.waiting > 0 {
 		return
 	}
 	delete(a.byAddr, to.key)
@@ -110,29 +132,46 @@ func (a *addresses) forget(to *address) {
 
 // park makes a job wait at an address for a place.
 func (to *address) park(j job, s *share) {
-	w := &waiter{job: j, share: s, address: to, prev: to.last, index: len(s.parked)}
-	if to.last != nil {
-		to.last.next = w
+	l := to.lineOf(s.caller)
+	w := &waiter{job: j, share: s, address: to, line: l, prev: l.last, index: len(s.parked)}
+	if l.last != nil {
+		l.last.next = w
 	} else {
-		to.first = w
+		l.first = w
 	}
-	to.last = w
+	l.last = w
+	to.waiting++
 	s.parked = append(s.parked, w)
 }
 
-// leave takes a waiter out of its address's list and its share's.
+// lineOf returns the line of a caller, which stands among the others from now on until it is found empty when its turn comes.
+func (to *address) lineOf(c *caller) *line {
+	l := to.of[c]
+	if l == nil {
+		l = &line{caller: c}
+		if to.of == nil {
+			to.of = make(map[*caller]*line)
+		}
+		to.of[c] = l
+		to.lines.push(l)
+	}
+	return l
+}
+
+// leave takes a waiter out of its line and its share's list.
 func (w *waiter) leave() {
 	if w.prev != nil {
 		w.prev.next = w.next
 	} else {
-		w.address.first = w.next
+		w.line.first = w.next
 	}
 	if w.next != nil {
 		w.next.prev = w.prev
 	} else {
-		w.address.last = w.prev
+		w.line.last = w.prev
 	}
 	w.prev, w.next = nil, nil
+	w.address.waiting--
 
 	parked := w.share.parked
 	last := len(parked) - 1

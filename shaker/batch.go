@@ -19,6 +19,7 @@ import (
 // Add and Finish may be called from any goroutine; Ready, Take, Next and All from one at a time.
 type Batch struct {
 	engine *Engine
+	caller string // whose it is
 	ctx    context.Context
 	shares []share       // one per shard, each touched by that shard's loop alone
 	ready  chan struct{} // holds a token when there is something to take, or nothing more to come
@@ -30,8 +31,8 @@ type Batch struct {
 	finished bool
 }
 
-func newBatch(ctx context.Context, e *Engine) *Batch {
-	b := &Batch{engine: e, ctx: ctx, shares: make([]share, len(e.shards)), ready: make(chan struct{}, 1)}
+func newBatch(ctx context.Context, e *Engine, caller string) *Batch {
+	b := &Batch{engine: e, caller: caller, ctx: ctx, shares: make([]share, len(e.shards)), ready: make(chan struct{}, 1)}
 	for i := range b.shares {
 		b.shares[i] = share{batch: b, flying: none}
 	}
@@ -87,6 +88,14 @@ func (b *Batch) Finish() {
 	b.mu.Unlock()
 	if over {
 		b.signal()
+		b.release()
+	}
+}
+
+// release lets go of the context of a batch that is over: when it ends, no loop has to hear of it.
+func (b *Batch) release() {
+	if b.detach != nil {
+		b.detach()
 	}
 }
 
@@ -105,8 +114,8 @@ func (b *Batch) Take() (results []Result, more bool) {
 	switch {
 	case behind:
 		b.signal()
-	case over && b.detach != nil:
-		b.detach()
+	case over:
+		b.release()
 	}
 	return results, !over
 }

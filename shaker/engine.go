@@ -48,7 +48,12 @@ func New(config Config) (*Engine, error) {
 
 // Open returns an empty batch to Add probes to. When ctx ends, all probes of it that are not answered yet are answered with
 // Canceled, and their sockets closed.
-func (e *Engine) Open(ctx context.Context) *Batch { return newBatch(ctx, e) }
+func (e *Engine) Open(ctx context.Context) *Batch { return e.OpenFor(ctx, "") }
+
+// OpenFor is Open where several callers share the engine, each with a name of its own; that of Open, Submit and Check is empty.
+// The engine serves callers in turn, and the batches of each caller in turn: who has one probe does not wait for who has a
+// million, in however many batches. It forgets a name when the last probe of it is answered.
+func (e *Engine) OpenFor(ctx context.Context, caller string) *Batch { return newBatch(ctx, e, caller) }
 
 // Submit hands over probes that are to be answered together: all of them or, with an error, none. It does not wait. The
 // Batch gives exactly one Result for each, in order of completion. Errors are those of [Batch.Add].

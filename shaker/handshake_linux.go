@@ -143,7 +143,7 @@ func (s *shard) repeat(i int32, r *Result) {
 		s.engine.doors.leave(at.key.Port())
 		s.queued++
 		sh.handed.push(&waiter{job: j, share: sh, address: at})
-		s.enqueue(sh)
+		s.callers.enqueue(sh)
 		return
 	}
 	s.finish(i, r, false)
@@ -264,7 +264,7 @@ func (s *shard) release(at *address) {
 	for _, w := range s.addresses.release(at) {
 		if w != nil {
 			w.share.handed.push(w)
-			s.enqueue(w.share)
+			s.callers.enqueue(w.share)
 		}
 	}
 }

@@ -56,7 +56,7 @@ func FuzzTable(f *testing.F) {
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		const capacity = 8
 		table := table{capacity: capacity}
-		shares := []*share{{flying: none}, {flying: none}}
+		shares := []*share{{flying: none, caller: &caller{}}, {flying: none, caller: &caller{}}}
 		type flight struct {
 			slot  int32
 			share *share
@@ -134,28 +134,31 @@ func FuzzTable(f *testing.F) {
 	})
 }
 
-// FuzzAddresses claims and releases places at random and checks the bound, the order and that nobody is forgotten.
+// FuzzAddresses claims and releases places at random and checks the bound, the order and that nobody is forgotten, against a twin
+// that keeps, for each address, the callers in the order of their turns, each with those of its jobs that wait.
 func FuzzAddresses(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 1, 0, 3, 2, 2})
-	f.Add([]byte{0, 8, 2, 2}) // the second finds no source port
+	f.Add([]byte{0, 8, 2, 2})                         // the second finds no source port
+	f.Add([]byte{0, 0, 0, 0, 0, 32, 64, 2, 2, 2, 67}) // three callers wait, the first with three jobs
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		const limit = 2
 		a := newAddresses(limit)
-		sh := &share{flying: none}
+		shares := []*share{parking(), parking(), parking()}
 		var flying []*address
-		waiting := map[netip.AddrPort][]uint64{}
+		twin := map[netip.AddrPort]*turns{}
 		for n, op := range ops {
 			key := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(1+op>>4&1))
+			sh := shares[op>>5%3]
+			if twin[key] == nil {
+				twin[key] = &turns{}
+			}
 			switch op % 4 {
 			case 0, 1:
-				if to, ok := a.claim(key); ok && op&8 != 0 && a.exhausted(to) { // no source port
-					to.park(job{id: uint64(n)}, sh)
-					waiting[key] = append(waiting[key], uint64(n))
-				} else if ok {
+				if to, ok := a.claim(key); ok && (op&8 == 0 || !a.exhausted(to)) {
 					flying = append(flying, to)
 				} else {
 					to.park(job{id: uint64(n)}, sh)
-					waiting[key] = append(waiting[key], uint64(n))
+					twin[key].park(sh.caller, uint64(n))
 				}
 			case 2:
 				if len(flying) == 0 {
@@ -169,13 +172,12 @@ func FuzzAddresses(f *testing.F) {
 					if w == nil {
 						continue
 					}
-					if w.job.id != waiting[key][0] {
-						t.Fatalf("%d before %d", w.job.id, waiting[key][0])
+					if want := twin[key].hand(); w.job.id != want {
+						t.Fatalf("%d before %d", w.job.id, want)
 					}
-					waiting[key] = waiting[key][1:]
 					flying = append(flying, to)
 				}
-				if next[0] == nil && len(waiting[key]) > 0 {
+				if next[0] == nil && twin[key].waiting() > 0 {
 					t.Fatal("a place was free and somebody waited")
 				}
 			case 3:
@@ -186,26 +188,80 @@ func FuzzAddresses(f *testing.F) {
 				key := w.address.key
 				w.leave()
 				a.forget(w.address)
-				waiting[key] = slices.DeleteFunc(waiting[key], func(id uint64) bool { return id == w.job.id })
+				twin[key].leave(w.job.id)
 			}
 			inFlight, parked := 0, 0
 			for key, to := range a.byAddr {
-				if to.key != key || to.inFlight > limit || to.inFlight == 0 && to.first != nil {
-					t.Fatalf("%+v", to)
+				n := twin[key].waiting()
+				if to.key != key || to.inFlight > limit || to.inFlight == 0 && n > 0 || to.waiting != n || len(to.of) != to.lines.len() {
+					t.Fatalf("%+v, %d wait", to, n)
 				}
 				inFlight += to.inFlight
-				parked += len(waiting[key])
+				parked += n
 			}
-			if inFlight != len(flying) || parked != len(sh.parked) {
-				t.Fatalf("%d in flight, want %d; %d wait, want %d", inFlight, len(flying), len(sh.parked), parked)
+			for _, sh := range shares {
+				parked -= len(sh.parked)
+				for i, w := range sh.parked {
+					if w.index != i {
+						t.Fatalf("waiter %d stands at %d", w.index, i)
+					}
+				}
 			}
-			for i, w := range sh.parked {
-				if w.index != i {
-					t.Fatalf("waiter %d stands at %d", w.index, i)
+			if inFlight != len(flying) || parked != 0 {
+				t.Fatalf("%d in flight, want %d; %d more wait than are parked", inFlight, len(flying), parked)
+			}
+			for key, to := range twin {
+				if a.byAddr[key] == nil {
+					to.lines = nil // it was forgotten
 				}
 			}
 		}
 	})
+}
+
+func parking() *share { return &share{flying: none, caller: &caller{}} }
+
+// turns is the naive twin of those who wait at an address.
+type turns struct{ lines []turn }
+
+type turn struct {
+	caller *caller
+	jobs   []uint64
+}
+
+func (t *turns) park(c *caller, id uint64) {
+	for i := range t.lines {
+		if t.lines[i].caller == c {
+			t.lines[i].jobs = append(t.lines[i].jobs, id)
+			return
+		}
+	}
+	t.lines = append(t.lines, turn{c, []uint64{id}})
+}
+
+func (t *turns) hand() uint64 {
+	first := t.lines[0]
+	t.lines = t.lines[1:]
+	if len(first.jobs) == 0 {
+		return t.hand()
+	}
+	if len(first.jobs) > 1 {
+		t.lines = append(t.lines, turn{first.caller, first.jobs[1:]})
+	}
+	return first.jobs[0]
+}
+
+func (t *turns) leave(id uint64) {
+	for i := range t.lines {
+		t.lines[i].jobs = slices.DeleteFunc(t.lines[i].jobs, func(other uint64) bool { return other == id })
+	}
+}
+
+func (t *turns) waiting() (n int) {
+	for _, line := range t.lines {
+		n += len(line.jobs)
+	}
+	return n
 }
 
 // TestExhaustedWaitsOnlyForItsOwn: after EADDRNOTAVAIL nothing starts at an address until one of our own there has ended;
@@ -242,7 +298,7 @@ func TestAnAddressRecovers(t *testing.T) {
 	const limit = 16
 	a := newAddresses(limit)
 	key := netip.MustParseAddrPort("127.0.0.1:1")
-	sh := &share{flying: none}
+	sh := parking()
 	to, _ := a.claim(key)
 	second, _ := a.claim(key)
 	if !a.exhausted(second) {

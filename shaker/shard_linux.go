@@ -52,11 +52,11 @@ type shard struct {
 	addresses addresses
 	counters  Counters
 
-	live     map[*share]struct{} // all that owe an answer
-	runnable queue[*share]       // those with something to start, in turn
-	ending   []*share            // those whose context has ended, with something left to drop
-	told     []*share            // those whose batches are to be signaled at the end of the turn
-	queued   int                 // jobs that wait, for all shares
+	callers callers             // whose turn it is
+	live    map[*share]struct{} // all that owe an answer
+	ending  []*share            // those whose context has ended, with something left to drop
+	told    []*share            // those whose batches are to be signaled at the end of the turn
+	queued  int                 // jobs that wait, for all shares
 
 	mail          []message
 	unread        int   // index of the first message of mail that was not received
@@ -87,6 +87,7 @@ func newShard(e *Engine, capacity, perAddress int, portRange uint32) (*shard, er
 		portRange: portRange,
 		table:     table{capacity: capacity},
 		addresses: newAddresses(perAddress),
+		callers:   callers{byName: make(map[string]*caller)},
 		live:      make(map[*share]struct{}),
 	}, nil
 }
@@ -159,13 +160,16 @@ func (s *shard) receive(m *message) {
 		s.end(m.share, m.ended)
 		return
 	}
-	s.live[m.share] = struct{}{}
+	if m.share.owed == 0 {
+		s.live[m.share] = struct{}{}
+		s.callers.join(m.share)
+	}
 	m.share.add(m.jobs)
 	s.queued += len(m.jobs)
 	if m.share.ended != nil {
 		s.ending = append(s.ending, m.share)
 	} else {
-		s.enqueue(m.share)
+		s.callers.enqueue(m.share)
 	}
 }
 
@@ -174,13 +178,6 @@ func (s *shard) end(sh *share, why error) {
 	if sh.ended == nil {
 		sh.ended = why
 		s.ending = append(s.ending, sh)
-	}
-}
-
-func (s *shard) enqueue(sh *share) {
-	if !sh.runnable {
-		sh.runnable = true
-		s.runnable.push(sh)
 	}
 }
 
@@ -327,6 +324,7 @@ func (s *shard) answer(sh *share, r *Result) {
 	}
 	if sh.owed--; sh.owed == 0 {
 		delete(s.live, sh)
+		s.callers.leave(sh)
 	}
 }
 

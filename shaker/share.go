@@ -6,8 +6,9 @@ package shaker
 // A job of a share is in one of four places: in chunks, waiting for its turn; parked, because its address has no room; in
 // handed, having got room and waiting for its turn again; or flying, in a slot of the table. Owed counts all four.
 type share struct {
-	batch *Batch
-	owed  int
+	batch  *Batch
+	caller *caller // while owed is not 0, and as long after as it is runnable
+	owed   int
 
 	chunks   queue[[]job]
 	waiting  int // jobs in chunks
@@ -16,7 +17,7 @@ type share struct {
 	flying   int32 // first of the slots in flight, linked by slot.next; none if there is none
 	inFlight int
 
-	runnable bool  // stands in the shard's queue of shares with something to start
+	runnable bool  // stands in its caller's queue of shares with something to start
 	ended    error // why nothing of it may start any more; nil while all is well
 	told     bool  // stands in the shard's list of batches to signal at the end of the turn
 }

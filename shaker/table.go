@@ -103,6 +103,7 @@ func (t *table) fly(i int32, s *share) {
 	}
 	s.flying = i
 	s.inFlight++
+	s.caller.inFlight++
 	t.inFlight++
 }
 
@@ -118,6 +119,7 @@ func (t *table) land(i int32) {
 		t.slots[x.next].prev = x.prev
 	}
 	x.share.inFlight--
+	x.share.caller.inFlight--
 	x.share = nil
 	t.inFlight--
 }

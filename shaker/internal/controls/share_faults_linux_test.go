@@ -32,7 +32,23 @@ var shareFaults = []fault{
 	{
 		name:  "no fair share",
 		is:    "one batch may have everything in flight",
-		edits: []edit{{"turn_linux.go", `case sh.inFlight == 0`, `case fault("no fair share") || sh.inFlight == 0`}},
-		seen:  []check{{test: "TestNewcomersAreNotKeptWaiting/reuse/ipv4", says: "one batch holds every place"}},
+		edits: []edit{{"caller.go", `return inFlight == 0`, `return fault("no fair share") || inFlight == 0`}},
+		seen: []check{
+			{test: "TestNewcomersAreNotKeptWaiting/reuse/ipv4", says: "one batch holds every place"},
+			{test: "TestPartsOfThePlaces", says: "one batch gets"},
+		},
+	},
+	{
+		name: "callers not told apart",
+		is:   "batches have their turns, whose they are does not matter",
+		edits: []edit{{"caller.go", `name := s.batch.caller`, `name := s.batch.caller
+	if fault("callers not told apart") {
+		name = ""
+	}`}},
+		seen: []check{
+			{test: "TestCallersTakeTurns", says: "starts"},
+			{test: "TestCallersInTurn/reuse/ipv4", says: "behind one with a hundred thousand"},
+			{test: "TestCallersInTurnAtOneAddress/reuse/ipv4", says: "after waiting"},
+		},
 	},
 }
