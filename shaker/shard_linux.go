@@ -29,6 +29,9 @@ const (
 	// followed for long.
 	leastUses, mostUses = 32, 128
 
+	// tellDelay is how old a result may become before the reader of its batch is woken for it, where others are to follow.
+	tellDelay = int64(500 * time.Microsecond)
+
 	// idleSockets is how long a loop with nothing to do keeps its idle sockets.
 	idleSockets = 10 * time.Second
 )
@@ -55,7 +58,7 @@ type shard struct {
 	callers callers             // whose turn it is
 	live    map[*share]struct{} // all that owe an answer
 	ending  []*share            // those whose context has ended, with something left to drop
-	told    []*share            // those whose batches are to be signaled at the end of the turn
+	told    []*share            // those whose batches are to be signaled
 	queued  int                 // jobs that wait, for all shares
 
 	mail          []message
@@ -111,7 +114,8 @@ func (s *shard) run() {
 		s.bury()
 		started, again := s.start()
 		n := s.poll(0)
-		if n == 0 && !started && !s.behind() && s.tell(false) {
+		if n == 0 && !started && !s.behind() && s.publish(false) {
+			s.tell(true)
 			if ms := s.rest(again); ms != 0 && s.inbox.sleep(s.closing) {
 				n = s.poll(ms)
 				s.counters.Wakes++
@@ -122,10 +126,12 @@ func (s *shard) run() {
 			s.expire()
 		}
 		s.counters.Turns++
+		s.publish(false)
 		s.tell(false)
 		runtime.Gosched()
 	}
 	s.retire()
+	s.publish(true)
 	s.tell(true)
 	s.poller.close()
 }
@@ -319,7 +325,7 @@ func (s *shard) answer(sh *share, r *Result) {
 	}
 	sh.batch.put(r)
 	if !sh.told {
-		sh.told = true
+		sh.told, sh.untold = true, s.polled
 		s.told = append(s.told, sh)
 	}
 	if sh.owed--; sh.owed == 0 {
@@ -328,17 +334,26 @@ func (s *shard) answer(sh *share, r *Result) {
 	}
 }
 
-// tell publishes the counters and signals the batches that got results. It reports whether the counters are published as they
-// are; the last time they have to be.
-func (s *shard) tell(last bool) bool {
-	told := s.published.set(gauges{s.queued, s.table.inFlight + s.table.dying(), s.table.pooled()}, &s.counters, last)
-	for i, sh := range s.told {
+// publish lets others see the counters as they are. It reports whether it could; the last time it has to.
+func (s *shard) publish(last bool) bool {
+	return s.published.set(gauges{s.queued, s.table.inFlight + s.table.dying(), s.table.pooled()}, &s.counters, last)
+}
+
+// tell signals the batches that got results: a busy loop those that have the last one they wait for, and others when their first is
+// tellDelay old; all of them where it has nothing else to do. Waking a reader costs a tenth of a probe, and one that is woken
+// for each turn's results takes few at a time.
+func (s *shard) tell(all bool) {
+	kept := s.told[:0]
+	for _, sh := range s.told {
+		if !all && sh.owed > 0 && s.polled-sh.untold < tellDelay {
+			kept = append(kept, sh)
+			continue
+		}
 		sh.told = false
 		sh.batch.signal()
-		s.told[i] = nil
 	}
-	s.told = s.told[:0]
-	return told
+	clear(s.told[len(kept):])
+	s.told = kept
 }
 
 // retire closes all idle sockets.

@@ -19,7 +19,8 @@ type share struct {
 
 	runnable bool  // stands in its caller's queue of shares with something to start
 	ended    error // why nothing of it may start any more; nil while all is well
-	told     bool  // stands in the shard's list of batches to signal at the end of the turn
+	told     bool  // stands in the shard's list of batches to signal
+	untold   int64 // clock of the poll before the first result that it was not signaled for, where told
 }
 
 func (s *share) add(jobs []job) {

@@ -95,10 +95,10 @@ var reuseFaults = []fault{
 		name: "leak at close",
 		is:   "idle sockets are left open at the end",
 		edits: []edit{{"shard_linux.go", `s.retire()
-	s.tell(true)`, `if !fault("leak at close") {
+	s.publish(true)`, `if !fault("leak at close") {
 		s.retire()
 	}
-	s.tell(true)`}},
+	s.publish(true)`}},
 		seen: []check{{test: "TestNobodyNotices/reuse/ipv4", says: "files open after Close"}},
 	},
 	{
