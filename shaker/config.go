@@ -29,15 +29,15 @@ func (m Mode) String() string { return nameOf(modeNames[:], m) }
 
 // Bounds of Config.
 const (
-	// DefaultMaxInFlight is the bound of probes in flight where Config.MaxInFlight is 0 and RLIMIT_NOFILE allows it.
+	// DefaultMaxInFlight is the bound of probes in flight where Config.MaxInFlight is 0, and descriptors and memory allow it.
 	DefaultMaxInFlight = 8192
 	// MaxShards is the upper end of Config.Shards.
 	MaxShards = 256
 	// MaxRate is the upper end of Config.Rate: no kernel comes near.
 	MaxRate = 1e8
 
-	// fdReserve is how many descriptors New leaves to the rest of the process when it derives its bound from RLIMIT_NOFILE.
-	fdReserve = 64
+	// DefaultReservedDescriptors is what Config.ReservedDescriptors means where it is 0.
+	DefaultReservedDescriptors = 64
 )
 
 // Config says how an Engine works. The zero value works.
@@ -47,11 +47,22 @@ type Config struct {
 	// make every loop late.
 	Shards int
 
-	// MaxInFlight bounds the probes in flight, for all shards together; beyond it probes wait, their timeouts with them. Each
-	// holds a file descriptor and, while it meets silence, 5.4 KB and a page of tcp_mem. 0 means DefaultMaxInFlight, or what
-	// RLIMIT_NOFILE leaves if that is less. More than RLIMIT_NOFILE leaves is cut down to it; Stats tells the bound in force.
-	// At least one per shard.
+	// MaxInFlight bounds the probes in flight, for all shards together; beyond it probes wait, under their contexts, and their
+	// timeouts with them. 0 means DefaultMaxInFlight. What a probe holds cuts it down: a file descriptor and, while it meets
+	// silence, 5.4 KB of kernel memory and a page of tcp_mem. So the bound in force is
+	//
+	//	min(MaxInFlight, RLIMIT_NOFILE − ReservedDescriptors, tcp_mem[1] / 2), but at least one per shard
+	//
+	// where RLIMIT_NOFILE is the soft limit, and tcp_mem[1] the number of pages at which the kernel begins to cut down the
+	// buffers of every TCP connection of the machine (net.ipv4.tcp_mem, tcp(7)): if all probes meet silence, half of it is left
+	// to everybody else. It is the machine's, and each engine on it counts for itself. Where tcp_mem cannot be read, as in a
+	// network namespace that is not the machine's first, it is taken for what the kernel sets it to at boot, a sixteenth of the
+	// memory (tcp_init_mem, net/ipv4/tcp.c). All are read once, by New; Stats tells the bound in force and its parts.
 	MaxInFlight int
+
+	// ReservedDescriptors is how many of the descriptors that RLIMIT_NOFILE allows are left to the rest of the process. 0 means
+	// DefaultReservedDescriptors. Too few, and a probe finds none: LocalError.
+	ReservedDescriptors int
 
 	// Rate is the pace: how many probes a second are started at most, by all shards together, smoothly: no burst is longer
 	// than 2 ms' worth, or one probe. 0 means no limit; at most MaxRate. Bursts of SYNs overflow the queues of the sending
@@ -69,6 +80,7 @@ type hooks struct {
 	selfCheck     func() error           // of mode Auto
 	opened        func(fd int)           // is given each socket that was opened
 	ports         func() (low, high int) // the range of local ports
+	tcpMem        func() tcpMemory       // net.ipv4.tcp_mem
 	idle          time.Duration          // how long a loop with nothing to do keeps its idle sockets
 	stall         func()                 // runs between the reading of the counters and the leaving
 	beforeReading func()                 // runs before it
@@ -85,6 +97,9 @@ func (c *Config) validate() error {
 	if c.MaxInFlight < 0 || c.MaxInFlight > math.MaxInt32 {
 		errs = append(errs, fmt.Errorf("max in flight %d: must be 0 to %d", c.MaxInFlight, math.MaxInt32))
 	}
+	if c.ReservedDescriptors < 0 {
+		errs = append(errs, fmt.Errorf("reserved descriptors %d: must not be negative", c.ReservedDescriptors))
+	}
 	if !(c.Rate >= 0 && c.Rate <= MaxRate) { // so that NaN is refused as well
 		errs = append(errs, fmt.Errorf("rate %v: must be 0 to %g", c.Rate, float64(MaxRate)))
 	}
@@ -94,17 +109,16 @@ func (c *Config) validate() error {
 	return errors.Join(errs...)
 }
 
-// withDefaults returns c with every zero replaced; fds is how many descriptors this process may have open.
-func (c Config) withDefaults(fds uint64) Config {
+// withDefaults returns c with every zero replaced. MaxInFlight is not cut down yet.
+func (c Config) withDefaults() Config {
 	if c.Shards == 0 {
 		c.Shards = max(1, runtime.GOMAXPROCS(0)-1)
 	}
 	if c.MaxInFlight == 0 {
 		c.MaxInFlight = DefaultMaxInFlight
 	}
-	if fds < math.MaxInt32 {
-		c.MaxInFlight = min(c.MaxInFlight, int(fds)-fdReserve)
+	if c.ReservedDescriptors == 0 {
+		c.ReservedDescriptors = DefaultReservedDescriptors
 	}
-	c.MaxInFlight = max(c.MaxInFlight, c.Shards)
 	return c
 }

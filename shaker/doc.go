@@ -75,7 +75,7 @@
 // tcp_syn_linear_timeouts): a timeout below 1 s gives it one chance. A full accept queue is silence. A
 // target that still waits for the end of an earlier handshake from the same port, as our RST was lost, answers only the SYN that
 // follows some 10 ms later. A packet that was dropped on this host, or an RST of its own firewall, looks like the target's. At most half of the range of local ports is
-// in flight to one address and port at a time; the rest wait. Descriptors bound what is in flight in all, see [Config]. A probe
+// in flight to one address and port at a time; the rest wait. Descriptors and tcp_mem bound what is in flight in all, see [Config]. A probe
 // to a closed port of this very host can meet a connect(2) of another process that uses just that port to reach the one we
 // send from, and is then answered; two engines that scan the ports of one host, or of each other's, could do that to each other.
 package shaker

@@ -21,6 +21,9 @@ type Engine struct {
 	shards []*shard
 	pace   pace
 
+	bound       InFlightBound
+	boundDetail string
+
 	doors      doors
 	usualDrops uint32        // segments that this kernel counts as dropped in a handshake in which nothing is amiss
 	turn       atomic.Uint32 // which shard the next small batch goes to
@@ -29,7 +32,7 @@ type Engine struct {
 	loops      sync.WaitGroup
 }
 
-// New starts an engine. It reads RLIMIT_NOFILE and the range of local ports once, and shakes hands with a loopback listener of its own
+// New starts an engine. It reads RLIMIT_NOFILE, tcp_mem and the range of local ports once, and shakes hands with a loopback listener of its own
 // to see what this kernel counts and, in mode Auto, whether sockets can be used again on it; it takes about a millisecond. The
 // caller must Close it.
 //
@@ -100,6 +103,8 @@ func (e *Engine) Stats() Stats {
 		ModeDetail:           e.detail,
 		Shards:               e.config.Shards,
 		MaxInFlight:          e.config.MaxInFlight,
+		MaxInFlightDetail:    e.boundDetail,
+		InFlightBound:        e.bound,
 		MaxInFlightPerTarget: e.limit,
 		Rate:                 e.config.Rate,
 	}

@@ -521,8 +521,8 @@ func TestQueueKeepsOrder(t *testing.T) {
 
 // TestConfigSaysAllThatIsWrong: every field out of range is named, in one error.
 func TestConfigSaysAllThatIsWrong(t *testing.T) {
-	_, err := New(Config{Shards: -1, MaxInFlight: -5, Rate: math.NaN(), Mode: 9})
-	for _, field := range []string{"shards -1", "max in flight -5", "rate NaN", "mode 9"} {
+	_, err := New(Config{Shards: -1, MaxInFlight: -5, ReservedDescriptors: -2, Rate: math.NaN(), Mode: 9})
+	for _, field := range []string{"shards -1", "max in flight -5", "reserved descriptors -2", "rate NaN", "mode 9"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("error %q does not name %q", err, field)
 		}
@@ -532,14 +532,7 @@ func TestConfigSaysAllThatIsWrong(t *testing.T) {
 			t.Errorf("%+v accepted", c)
 		}
 	}
-	c := Config{Shards: 3}.withDefaults(100)
-	if c.MaxInFlight != 100-fdReserve {
-		t.Errorf("in flight %d of 100 descriptors", c.MaxInFlight)
-	}
-	if c = (Config{Shards: 3}).withDefaults(10); c.MaxInFlight != 3 {
-		t.Errorf("in flight %d, want one per shard", c.MaxInFlight)
-	}
-	if c = (Config{}).withDefaults(math.MaxUint64); c.MaxInFlight != DefaultMaxInFlight || c.Shards < 1 {
+	if c := (Config{}).withDefaults(); c.MaxInFlight != DefaultMaxInFlight || c.ReservedDescriptors != 64 || c.Shards < 1 {
 		t.Errorf("%+v", c)
 	}
 }

@@ -18,15 +18,25 @@ const (
 
 // start is New with a valid config.
 func start(config Config) (*Engine, error) {
-	config = config.withDefaults(descriptorLimit())
+	config = config.withDefaults()
+	if config.hooks.tcpMem == nil {
+		config.hooks.tcpMem = readTCPMemory
+	}
 	if config.hooks.ports == nil {
 		config.hooks.ports = localPorts
 	}
 	if config.hooks.idle == 0 {
 		config.hooks.idle = idleSockets
 	}
+	bound := boundOf(config.MaxInFlight, descriptorLimit(), config.ReservedDescriptors, config.hooks.tcpMem())
+	config.MaxInFlight = bound.inForce(config.Shards)
 	low, high := config.hooks.ports()
-	e := &Engine{config: config, limit: max(1, (high-low+1)/2), doors: newDoors()}
+	e := &Engine{
+		config: config,
+		bound:  bound, boundDetail: bound.detail(config.MaxInFlight),
+		limit: max(1, (high-low+1)/2),
+		doors: newDoors(),
+	}
 	portRange := uint32(low) | uint32(high)<<16
 	e.chooseMode(portRange)
 	e.usualDrops = usualDrops()

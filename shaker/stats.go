@@ -20,6 +20,10 @@ type Stats struct {
 	Rate                 float64
 	MaxInFlightPerTarget int
 
+	// InFlightBound tells what MaxInFlight follows from, and MaxInFlightDetail the same in one sentence.
+	InFlightBound     InFlightBound
+	MaxInFlightDetail string
+
 	// At this moment: probes waiting to start; probes in flight, and sockets of those that nobody answered, which are kept for
 	// 10 ms from their SYN; and idle sockets kept for reuse.
 	Queued   int
