@@ -38,8 +38,10 @@ type Limits struct {
 	MinTimeout, MaxTimeout time.Duration
 	// HandshakesPerSecond is the pace of the service, all callers together. 0 means no limit.
 	HandshakesPerSecond float64
-	// InFlight bounds the handshakes in flight, all callers together; beyond it they wait.
-	InFlight uint32
+	// InFlight bounds the handshakes in flight, all callers together; beyond it they wait. InFlightDetail says in one sentence
+	// what it follows from.
+	InFlight       uint32
+	InFlightDetail string
 }
 
 // EngineMode says whether a service's sockets live on from one handshake to the next. The zero value means that nothing was
@@ -97,6 +99,7 @@ func newVantage(m *tcpshakerv1.GetVantageResponse) (Vantage, error) {
 			MaxTimeout:           r.duration("max_timeout", limits.GetMaxTimeout()),
 			HandshakesPerSecond:  limits.GetHandshakesPerSecond(),
 			InFlight:             limits.GetInFlight(),
+			InFlightDetail:       limits.GetInFlightDetail(),
 		},
 	}
 	for _, s := range m.GetSourceAddresses() {

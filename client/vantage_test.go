@@ -24,7 +24,7 @@ func TestVantage(t *testing.T) {
 			KernelRelease:    "6.18.0",
 			Limits: &tcpshakerv1.Limits{
 				TargetsPerMessage: 1, OutstandingPerStream: 2, MinTimeout: durationpb.New(time.Millisecond),
-				MaxTimeout: durationpb.New(time.Minute), HandshakesPerSecond: 3.5, InFlight: 4,
+				MaxTimeout: durationpb.New(time.Minute), HandshakesPerSecond: 3.5, InFlight: 4, InFlightDetail: "4: why",
 			},
 		}, nil
 	}})
@@ -38,7 +38,7 @@ func TestVantage(t *testing.T) {
 		SourceAddresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")},
 		Limits: Limits{
 			TargetsPerMessage: 1, OutstandingPerStream: 2, MinTimeout: time.Millisecond,
-			MaxTimeout: time.Minute, HandshakesPerSecond: 3.5, InFlight: 4,
+			MaxTimeout: time.Minute, HandshakesPerSecond: 3.5, InFlight: 4, InFlightDetail: "4: why",
 		},
 	}
 	if !reflect.DeepEqual(got, want) {

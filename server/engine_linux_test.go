@@ -79,7 +79,8 @@ func TestWithTheEngine(t *testing.T) {
 	}
 
 	vantage, err := client.GetVantage(t.Context(), &tcpshakerv1.GetVantageRequest{})
-	if err != nil || vantage.EngineMode == tcpshakerv1.EngineMode_ENGINE_MODE_UNSPECIFIED || vantage.Limits.InFlight == 0 {
+	if err != nil || vantage.EngineMode == tcpshakerv1.EngineMode_ENGINE_MODE_UNSPECIFIED || vantage.Limits.InFlight == 0 ||
+		vantage.Limits.InFlightDetail == "" {
 		t.Errorf("vantage %v, %v", vantage, err)
 	}
 

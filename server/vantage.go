@@ -34,6 +34,7 @@ func (s *Server) GetVantage(ctx context.Context, _ *tcpshakerv1.GetVantageReques
 			MaxTimeout:           durationpb.New(s.limits.MaxTimeout),
 			HandshakesPerSecond:  stats.Rate,
 			InFlight:             uint32(min(max(stats.MaxInFlight, 0), math.MaxInt32)),
+			InFlightDetail:       stats.MaxInFlightDetail,
 		},
 	}, nil
 }

@@ -15,7 +15,7 @@ import (
 // TestVantage: who asks, from where, and the limits in force, all as configured.
 func TestVantage(t *testing.T) {
 	fake := always(open())
-	fake.stats = shaker.Stats{Mode: shaker.Fresh, ModeDetail: "because", MaxInFlight: 77, Rate: 12.5}
+	fake.stats = shaker.Stats{Mode: shaker.Fresh, ModeDetail: "because", MaxInFlight: 77, MaxInFlightDetail: "77: thus", Rate: 12.5}
 	labels := map[string]string{"region": "eu-west"}
 	client, _ := start(t, Config{
 		Prober: fake, Name: "here", Labels: labels, Version: "v1.2.3",
@@ -30,7 +30,8 @@ func TestVantage(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	if l := got.Limits; l.TargetsPerMessage != 5 || l.OutstandingPerStream != 6 || l.MinTimeout.AsDuration() != MinTimeout ||
-		l.MaxTimeout.AsDuration() != time.Second || l.HandshakesPerSecond != 12.5 || l.InFlight != 77 {
+		l.MaxTimeout.AsDuration() != time.Second || l.HandshakesPerSecond != 12.5 || l.InFlight != 77 ||
+		l.InFlightDetail != "77: thus" {
 		t.Errorf("limits %v", l)
 	}
 	if (got.KernelRelease != "") != (runtime.GOOS == "linux") {

@@ -8,7 +8,8 @@ import (
 
 // What descriptors are needed for besides probes.
 const (
-	// maxProbes bounds the probes in flight where --max-in-flight does not say otherwise. Black holes hold that many for
+	// maxProbes bounds the probes in flight where --max-in-flight does not say otherwise, and descriptors and tcp_mem allow as many
+	// (shaker.Config.MaxInFlight). Black holes hold that many for
 	// their timeouts, each with some 10 KB of kernel memory; the default rate and timeout need 40,000.
 	maxProbes = 65536
 
@@ -24,7 +25,7 @@ const (
 type budget struct {
 	connections int // at most a quarter
 	lookups     int // at most a sixteenth, each with lookupFDs
-	rest        int // for probes: what is left then; at least 1
+	reserved    int // what these and the others need; the rest is for probes
 }
 
 func budgetOf(fds int) budget {
@@ -32,16 +33,8 @@ func budgetOf(fds int) budget {
 		connections: max(1, min(server.DefaultConnections, fds/4)),
 		lookups:     max(1, min(server.DefaultLookups, fds/16)),
 	}
-	b.rest = max(1, fds-b.connections-b.lookups*lookupFDs-otherFDs)
+	b.reserved = b.connections + b.lookups*lookupFDs + otherFDs
 	return b
-}
-
-// probes returns the bound of probes in flight where asked was asked for; 0 asks for nothing particular.
-func (b budget) probes(asked int) int {
-	if asked == 0 {
-		asked = maxProbes
-	}
-	return min(asked, b.rest)
 }
 
 // clampFDs makes an int of a limit that may be RLIM_INFINITY.

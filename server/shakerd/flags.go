@@ -33,7 +33,7 @@ shakerd serves tcpshaker.v1.ShakerService over gRPC: whether TCP targets answer,
   --name NAME          what GetVantage calls this place (default: the host name)
   --label KEY=VALUE    what GetVantage says of this place; repeatable
   --rate N             handshakes started a second at most; 0: no limit (default 20000)
-  --max-in-flight N    handshakes in flight at most; 0: what RLIMIT_NOFILE leaves, at most 65536 (default 0)
+  --max-in-flight N    handshakes in flight at most; 0: what RLIMIT_NOFILE and tcp_mem leave, at most 65536 (default 0)
   --shards N           loops of the engine; 0: one for each core (default 0)
   --grace D            how long running calls may take after SIGTERM, such as 30s (default 10s)
   --log-format F       text or json (default text)

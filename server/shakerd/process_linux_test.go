@@ -172,7 +172,7 @@ func TestConnectionsLeaveDescriptors(t *testing.T) {
 func TestSoftLimit(t *testing.T) {
 	p, start := spawn(t, nil, []string{"/bin/sh", "-c", `ulimit -S -n 256 && ulimit -H -n 2048 && exec "$0" "$@"`},
 		"--listen", "127.0.0.1:0")
-	if want := budgetOf(2048).probes(0); start.MaxInFlight != want || start.Rate != defaultRate {
+	if want := 2048 - budgetOf(2048).reserved; start.MaxInFlight != want || start.Rate != defaultRate {
 		t.Errorf("%d in flight at %v a second, want %d at %v", start.MaxInFlight, start.Rate, want, defaultRate)
 	}
 	p.signal(t, syscall.SIGTERM)

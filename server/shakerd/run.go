@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -58,7 +59,9 @@ func serve(ctx context.Context, o *options, log *slog.Logger) (err error) {
 	}
 
 	fds := budgetOf(raiseOpenFiles())
-	engine, err := shaker.New(shaker.Config{Shards: o.shards, MaxInFlight: fds.probes(o.maxInFlight), Rate: o.rate})
+	engine, err := shaker.New(shaker.Config{
+		Shards: o.shards, MaxInFlight: cmp.Or(o.maxInFlight, maxProbes), ReservedDescriptors: fds.reserved, Rate: o.rate,
+	})
 	if err != nil {
 		return err
 	}
@@ -100,6 +103,7 @@ func logStart(
 		slog.String("why", stats.ModeDetail),
 		slog.Int("shards", stats.Shards),
 		slog.Int("max_in_flight", stats.MaxInFlight),
+		slog.String("in_flight_detail", stats.MaxInFlightDetail),
 		slog.Float64("rate", stats.Rate),
 		slog.String("version", version()))
 	if shared != nil {
@@ -110,9 +114,13 @@ func logStart(
 		log.LogAttrs(ctx, slog.LevelWarn, "the engine uses a new socket for each handshake, at one and a half times the cost",
 			slog.String("why", stats.ModeDetail))
 	}
-	if stats.MaxInFlight < o.maxInFlight {
-		log.LogAttrs(ctx, slog.LevelWarn, "--max-in-flight is more than RLIMIT_NOFILE leaves",
-			slog.Int("asked", o.maxInFlight), slog.Int("in_force", stats.MaxInFlight))
+	if b := stats.InFlightBound; stats.MaxInFlight < o.maxInFlight {
+		leaver := "RLIMIT_NOFILE leaves"
+		if b.Memory < b.Descriptors {
+			leaver = "half of tcp_mem's pressure threshold"
+		}
+		log.LogAttrs(ctx, slog.LevelWarn, "--max-in-flight is more than "+leaver,
+			slog.Int("asked", o.maxInFlight), slog.Int("in_force", stats.MaxInFlight), slog.String("why", stats.MaxInFlightDetail))
 	}
 }
 

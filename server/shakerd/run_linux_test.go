@@ -131,7 +131,15 @@ func TestWarnings(t *testing.T) {
 	}{
 		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 10}, 10, ""},
 		{shaker.Stats{Mode: shaker.Fresh, ModeDetail: "an old kernel", MaxInFlight: 10}, 0, "an old kernel"},
-		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 9}, 10, "--max-in-flight"},
+		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 9, MaxInFlightDetail: "9: so", InFlightBound: shaker.InFlightBound{
+			Asked: 10, Descriptors: 9, Memory: 11,
+		}}, 10, `--max-in-flight is more than RLIMIT_NOFILE leaves" asked=10 in_force=9 why="9: so"`},
+		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 8, InFlightBound: shaker.InFlightBound{
+			Asked: 10, Descriptors: 9, Memory: 8,
+		}}, 10, "--max-in-flight is more than half of tcp_mem's pressure threshold"},
+		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 9, InFlightBound: shaker.InFlightBound{
+			Asked: 65536, Descriptors: 9, Memory: 11,
+		}}, 0, ""},
 	} {
 		var log bytes.Buffer
 		o := &options{maxInFlight: tt.asked}

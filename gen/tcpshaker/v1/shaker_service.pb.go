@@ -446,9 +446,12 @@ type Limits struct {
 	HandshakesPerSecond float64 `protobuf:"fixed64,5,opt,name=handshakes_per_second,json=handshakesPerSecond,proto3" json:"handshakes_per_second,omitempty"`
 	// How many handshakes the service has in flight at most, for all callers together; beyond it they wait, and their
 	// timeouts with them.
-	InFlight      uint32 `protobuf:"varint,6,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	InFlight uint32 `protobuf:"varint,6,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	// What in_flight follows from: one sentence in English for a person, not to be parsed, such as `18336: asked for 65536,
+	// descriptors allow 18336, tcp_mem 191933`. The least of the three is in force. Never empty.
+	InFlightDetail string `protobuf:"bytes,7,opt,name=in_flight_detail,json=inFlightDetail,proto3" json:"in_flight_detail,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Limits) Reset() {
@@ -523,6 +526,13 @@ func (x *Limits) GetInFlight() uint32 {
 	return 0
 }
 
+func (x *Limits) GetInFlightDetail() string {
+	if x != nil {
+		return x.InFlightDetail
+	}
+	return ""
+}
+
 var File_tcpshaker_v1_shaker_service_proto protoreflect.FileDescriptor
 
 const file_tcpshaker_v1_shaker_service_proto_rawDesc = "" +
@@ -551,7 +561,7 @@ const file_tcpshaker_v1_shaker_service_proto_rawDesc = "" +
 	"\x06limits\x18\b \x01(\v2\x14.tcpshaker.v1.LimitsR\x06limits\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb7\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe1\x02\n" +
 	"\x06Limits\x12.\n" +
 	"\x13targets_per_message\x18\x01 \x01(\rR\x11targetsPerMessage\x124\n" +
 	"\x16outstanding_per_stream\x18\x02 \x01(\rR\x14outstandingPerStream\x12:\n" +
@@ -560,7 +570,8 @@ const file_tcpshaker_v1_shaker_service_proto_rawDesc = "" +
 	"\vmax_timeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"maxTimeout\x122\n" +
 	"\x15handshakes_per_second\x18\x05 \x01(\x01R\x13handshakesPerSecond\x12\x1b\n" +
-	"\tin_flight\x18\x06 \x01(\rR\binFlight*W\n" +
+	"\tin_flight\x18\x06 \x01(\rR\binFlight\x12(\n" +
+	"\x10in_flight_detail\x18\a \x01(\tR\x0einFlightDetail*W\n" +
 	"\n" +
 	"EngineMode\x12\x1b\n" +
 	"\x17ENGINE_MODE_UNSPECIFIED\x10\x00\x12\x15\n" +
