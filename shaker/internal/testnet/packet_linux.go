@@ -19,7 +19,9 @@ const (
 
 // Segment is a TCP segment of either IP version. Options are as on the wire. The payload is of one to be sent alone.
 type Segment struct {
-	At       time.Time // when it was read off the wire, or just before it was put on it; on the monotonic clock
+	// At is when a Peer read it off the wire, or just before it put it on it, on the monotonic clock. Of a Tap it is when the kernel
+	// did: of a segment that is sent, inside the system call that sends it, whenever the tap gets to read it; on the wall clock.
+	At       time.Time
 	From, To netip.AddrPort
 	Flags    byte
 	Seq, Ack uint32

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -50,12 +51,14 @@ func (r *ring) close() error { return os.NewSyscallError("munmap", unix.Munmap(r
 // Where the fields of struct tpacket_block_desc, tpacket3_hdr and sockaddr_ll are (linux/if_packet.h).
 const (
 	blockStatus, blockPackets, blockFirst = 8, 12, 16
-	packetNext, packetSnaplen, packetMac  = 0, 12, 24
+	packetNext, packetSec, packetNsec     = 0, 4, 8
+	packetSnaplen, packetMac              = 12, 24
 	packetProtocol                        = 48 + 2 // in the sockaddr_ll behind the header
 )
 
-// read calls see for each packet of all the blocks that the kernel has handed over, with its EtherType.
-func (r *ring) read(see func(protocol uint16, packet []byte)) {
+// read calls see for each packet of all the blocks that the kernel has handed over, with its EtherType and when the kernel gave it
+// to the tap (tpacket_rcv, net/packet/af_packet.c).
+func (r *ring) read(see func(protocol uint16, at time.Time, packet []byte)) {
 	for {
 		block := r.memory[r.next : r.next+r.block]
 		status := (*uint32)(unsafe.Pointer(&block[blockStatus]))
@@ -66,7 +69,8 @@ func (r *ring) read(see func(protocol uint16, packet []byte)) {
 		for range binary.NativeEndian.Uint32(block[blockPackets:]) {
 			from := int(binary.NativeEndian.Uint16(packet[packetMac:]))
 			to := from + int(binary.NativeEndian.Uint32(packet[packetSnaplen:]))
-			see(binary.BigEndian.Uint16(packet[packetProtocol:]), packet[from:to])
+			at := time.Unix(int64(binary.NativeEndian.Uint32(packet[packetSec:])), int64(binary.NativeEndian.Uint32(packet[packetNsec:])))
+			see(binary.BigEndian.Uint16(packet[packetProtocol:]), at, packet[from:to])
 			packet = packet[binary.NativeEndian.Uint32(packet[packetNext:]):]
 		}
 		atomic.StoreUint32(status, unix.TP_STATUS_KERNEL)

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -118,10 +119,11 @@ func segmentsOnly(loopback bool, id uint32) []unix.SockFilter {
 func (t *Tap) read() {
 	defer close(t.done)
 	t.raw.Read(func(uintptr) bool {
-		t.ring.read(func(protocol uint16, packet []byte) {
+		t.ring.read(func(protocol uint16, at time.Time, packet []byte) {
 			if protocol == markerProtocol {
 				t.marker.pass(packet)
 			} else if t.segment.decode(packet) {
+				t.segment.At = at
 				t.see(&t.segment)
 			}
 		})

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -258,5 +259,38 @@ func BenchmarkTap(b *testing.B) {
 	b.ReportMetric(float64(tap.Drops()), "lost")
 	if seen.Load() != int64(b.N) {
 		b.Errorf("%d seen of %d", seen.Load(), b.N)
+	}
+}
+
+// TestTapTellsWhen a segment was sent, and not when it was read: the kernel's time of a SYN lies within the connect(2) that sent it.
+func TestTapTellsWhen(t *testing.T) {
+	Private(t)
+	for _, ip := range loopbacks {
+		t.Run(ip.String(), func(t *testing.T) {
+			tap := NewTap(t, "lo", nil)
+			to := closedPort(t, ip)
+			var spans [20][2]time.Time
+			for i := range spans {
+				spans[i][0] = time.Now().Round(0) // the wall clock alone, which is the kernel's here
+				if err := knock(to, 1); !errors.Is(err, unix.ECONNREFUSED) {
+					t.Fatal(err)
+				}
+				spans[i][1] = time.Now().Round(0)
+			}
+			tap.Sync()
+			i := 0
+			for _, s := range tap.Log() {
+				if s.To != to {
+					continue
+				}
+				if s.At.Before(spans[i][0]) || s.At.After(spans[i][1]) {
+					t.Errorf("SYN %d at %s, connect(2) from %s to %s", i, s.At, spans[i][0], spans[i][1])
+				}
+				i++
+			}
+			if i != len(spans) {
+				t.Errorf("%d SYNs, want %d", i, len(spans))
+			}
+		})
 	}
 }
