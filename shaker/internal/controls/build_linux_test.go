@@ -26,6 +26,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,6 +37,17 @@ func fault(name string) bool { return slices.Contains(faultsInForce, name) }
 
 // stopThread does to a loop what a blocking call would.
 func stopThread() { _, _ = unix.Poll(nil, 250) }
+
+var paces sync.Map
+
+// paceOf is the engine's pace, or one of the shard's own.
+func (s *shard) paceOf(own bool) *pace {
+	if !own {
+		return &s.engine.pace
+	}
+	p, _ := paces.LoadOrStore(s, &pace{interval: s.engine.pace.interval})
+	return p.(*pace)
+}
 `
 
 // build compiles package shaker's tests with all faults in it, none of them in force, and returns the binary.

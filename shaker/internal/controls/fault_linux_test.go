@@ -23,4 +23,4 @@ type check struct {
 // inForce returns the names of all that is forced with a fault.
 func (f *fault) inForce() []string { return append([]string{f.name}, f.with...) }
 
-var faults = slices.Concat(silenceFaults, answerFaults, reuseFaults, blameFaults, timeFaults, shareFaults, tellingFaults)
+var faults = slices.Concat(silenceFaults, answerFaults, reuseFaults, blameFaults, timeFaults, paceFaults, shareFaults, tellingFaults)

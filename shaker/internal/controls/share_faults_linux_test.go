@@ -51,4 +51,17 @@ var shareFaults = []fault{
 			{test: "TestCallersInTurnAtOneAddress/reuse/ipv4", says: "after waiting"},
 		},
 	},
+	{
+		name: "memory ignored",
+		is:   "more probes are in flight than half of tcp_mem's pressure threshold has pages",
+		edits: []edit{{
+			"bound.go",
+			`max(min(b.Asked, b.Descriptors, b.Memory), shards)`,
+			`max(min(b.Asked, b.Descriptors, max(b.Memory, map[bool]int{true: b.Asked}[fault("memory ignored")])), shards)`,
+		}},
+		seen: []check{
+			{test: "TestMemoryBounds/reuse/ipv4", says: "8192 in flight at most"},
+			{test: "TestBoundOf", says: "in force; want"},
+		},
+	},
 }
