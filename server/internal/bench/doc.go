@@ -1,0 +1,25 @@
+// Package bench holds what this repository says of its speed against something else, each time in one run: against the least that a
+// C program gets from the same kernel, against other probers, the service against its engine, and a question beside a full load
+// against one without. It is all in its tests:
+//
+//	make bench                                        all tables, about six minutes
+//	go test -run '^$' -bench Engine ./server/internal/bench
+//
+// A table is run in rounds. In each, every line runs once, in an order of its own and in a process of its own, which measures what it
+// used itself (getrusage(2), both ends of loopback) and not its start; a figure is the median of the rounds, with the least and the
+// greatest. A ratio is taken within each round, and then the median: what the machine does beside comes and goes over minutes, and
+// both sides of a round have it. The ratios are the promise; the figures are the machine's.
+//
+// Everything happens on loopback in a network namespace of its own or, where that is not allowed, in that of the caller.
+//
+// The environment says how much:
+//
+//	BENCH=long          larger numbers of everything and nine rounds: about half an hour
+//	BENCH=smoke         next to nothing, as the tests do
+//	BENCH_ROUNDS=N      so many rounds
+//	BENCH_PROBES=N      so many handshakes to a line
+//	BENCH_ALSO='a=cmd'  other probers for BenchmarkProbers, separated by semicolons: a name and a shell command that makes
+//	                    $PROBES handshakes, $AT_ONCE at once, with the addresses in $TARGETS, and prints
+//	                    "probes=… probes_per_s=… cpu_us_per_probe=…"
+//	GOMAXPROCS=N        for every process; without it each has one more than its engine has shards, as shakerd does
+package bench

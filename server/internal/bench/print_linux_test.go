@@ -1,0 +1,114 @@
+package bench
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"text/tabwriter"
+)
+
+// text is the table, its ratios and its bounds.
+func (c *contest) text(o outcome) string {
+	var all strings.Builder
+	rounds := len(o[c.lines[0].name])
+	fmt.Fprintf(&all, "\n%s\n  medians (least–greatest) of %d interleaved rounds%s\n\n", c.title, rounds, c.note)
+	w := tabwriter.NewWriter(&all, 0, 0, 2, ' ', 0)
+	head := []string{"  "}
+	for _, column := range c.columns {
+		head = append(head, column.head)
+	}
+	fmt.Fprintln(w, strings.Join(append(head, c.multiples()...), "\t")+"\t")
+	for _, l := range c.lines {
+		cells := []string{"  " + l.name}
+		for _, column := range c.columns {
+			cell := ""
+			if s, ok := o.summary(l.name, column.key); ok {
+				cell = s.text(column.decimals)
+			}
+			cells = append(cells, cell)
+		}
+		if s, ok := o.ratio(ratio{key: c.columns[0].key, of: l.name, to: l.against}); ok {
+			cells = append(cells, s.text(2)+" × "+l.against)
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t")+"\t")
+	}
+	w.Flush()
+	fmt.Fprintln(&all)
+	w = tabwriter.NewWriter(&all, 0, 0, 2, ' ', 0)
+	for _, r := range c.ratios {
+		if s, ok := o.ratio(r); ok {
+			fmt.Fprintf(w, "  %s\t%s\t%s\n", r.name, s.text(2), judge(s.median, r.must, r.aim, r.more))
+		}
+	}
+	for _, b := range c.bounds {
+		if value, ok := o.bound(b); ok {
+			fmt.Fprintf(w, "  %s\t%.3g\t%s\n", b.name, value, judge(value, b.must, b.aim, false))
+		}
+	}
+	w.Flush()
+	return all.String()
+}
+
+// multiples is the head of the last column, where there is one.
+func (c *contest) multiples() []string {
+	for _, l := range c.lines {
+		if l.against != "" {
+			return []string{c.columns[0].head + ", in multiples"}
+		}
+	}
+	return nil
+}
+
+func (o outcome) bound(b bound) (float64, bool) {
+	s, ok := o.summary(b.line, b.key)
+	if b.worst {
+		return s.greatest, ok
+	}
+	return s.median, ok
+}
+
+// judge holds a value to a promise, and to what is hoped for; without a promise it says nothing.
+func judge(value, must, aim float64, more bool) string {
+	sign, keeps := "≤", func(limit float64) bool { return value <= limit }
+	if more {
+		sign, keeps = "≥", func(limit float64) bool { return value >= limit }
+	}
+	if must == aim {
+		if must == 0 && more {
+			return ""
+		}
+		return fmt.Sprintf("must be %s %g: %s", sign, must, verdict(keeps(must), "kept"))
+	}
+	word := verdict(keeps(must), "kept")
+	if keeps(aim) {
+		word = "kept, and the aim reached"
+	}
+	return fmt.Sprintf("must be %s %g, aim %g: %s", sign, must, aim, word)
+}
+
+func verdict(ok bool, word string) string {
+	if ok {
+		return word
+	}
+	return "MISSED"
+}
+
+// benchmark runs a table, prints it, and reports its ratios and bounds as the metrics of a line that go test knows. The line comes
+// from a benchmark inside, as go test writes the name of one before it runs, and cuts its log after ten lines.
+func benchmark(b *testing.B, c *contest, rounds int) {
+	o := c.run(b, rounds)
+	fmt.Print(c.text(o))
+	b.Run("ratios", func(b *testing.B) {
+		b.ReportMetric(0, "ns/op") // hides it: it would mean nothing
+		for _, r := range c.ratios {
+			if s, ok := o.ratio(r); ok {
+				b.ReportMetric(s.median, r.unit)
+			}
+		}
+		for _, bound := range c.bounds {
+			if value, ok := o.bound(bound); ok {
+				b.ReportMetric(value, bound.unit)
+			}
+		}
+	})
+}
