@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 )
@@ -30,20 +31,51 @@ type line struct {
 
 // ratio is a figure of one line divided by that of another, each round by itself.
 type ratio struct {
-	name, unit   string // in words, and as the benchmark's metric
-	key          string
-	of, to       string
-	must, aim    float64
-	more         bool // is better
-	ofKey, toKey string
+	name, unit string // in words, and as the benchmark's metric
+	key        string
+	of, to     string
+	promise    promise
 }
 
 // bound is a promise about one figure of one line: the median of the rounds, or the greatest of all where worst is set.
 type bound struct {
 	name, unit string
 	key, line  string
-	must, aim  float64
+	promise    promise
 	worst      bool
+}
+
+// promise is what a value must be, and what it should: at most, or at least. Nil is none.
+type promise func(value float64) string
+
+// atMost and atLeast say whether a value keeps a promise, and whether it reaches the aim beyond.
+func atMost(must, aim float64) promise {
+	return func(value float64) string { return judge("≤", must, aim, value <= must, value <= aim) }
+}
+
+func atLeast(must, aim float64) promise {
+	return func(value float64) string { return judge("≥", must, aim, value >= must, value >= aim) }
+}
+
+func judge(sign string, must, aim float64, kept, reached bool) string {
+	text := fmt.Sprintf("must be %s %g", sign, must)
+	if aim != must {
+		text += fmt.Sprintf(", aim %g", aim)
+	}
+	switch {
+	case !kept:
+		return text + ": MISSED"
+	case reached && aim != must:
+		return text + ": kept, and the aim reached"
+	}
+	return text + ": kept"
+}
+
+func (p promise) of(value float64) string {
+	if p == nil {
+		return ""
+	}
+	return p(value)
 }
 
 // outcome is the figures of each line, by its name, in the order of the rounds.
@@ -73,14 +105,10 @@ func (o outcome) summary(line, key string) (s summary, ok bool) {
 
 // ratio divides round by round.
 func (o outcome) ratio(r ratio) (s summary, ok bool) {
-	of, to := r.key, r.key
-	if r.ofKey != "" {
-		of, to = r.ofKey, r.toKey
-	}
 	var values []float64
 	for i := range min(len(o[r.of]), len(o[r.to])) {
-		if below := o[r.to][i][to]; below > 0 {
-			values = append(values, o[r.of][i][of]/below)
+		if below := o[r.to][i][r.key]; below > 0 {
+			values = append(values, o[r.of][i][r.key]/below)
 		}
 	}
 	return summarize(values), len(values) > 0

@@ -69,7 +69,8 @@ func bind(ip netip.Addr) (port, error) {
 	return port{fd, netip.AddrPortFrom(ip, uint16(number))}, nil
 }
 
-// noticed closes ports and returns how many connections they had to give: of handshakes that were left in time, none.
+// noticed returns how many connections ports have to give: of handshakes that were left in time, none. A machine that stands still for
+// 200 ms makes some.
 func noticed(ports []port) (n int) {
 	for _, p := range ports {
 		for {
@@ -83,9 +84,14 @@ func noticed(ports []port) (n int) {
 			unix.Close(fd)
 			n++
 		}
-		unix.Close(p.fd)
 	}
 	return n
+}
+
+func closePorts(ports []port) {
+	for _, p := range ports {
+		unix.Close(p.fd)
+	}
 }
 
 // silentPorts are listeners whose queues, of length 0, are full: the kernel drops SYNs to them (tcp_conn_request,

@@ -37,12 +37,12 @@ func (c *contest) text(o outcome) string {
 	w = tabwriter.NewWriter(&all, 0, 0, 2, ' ', 0)
 	for _, r := range c.ratios {
 		if s, ok := o.ratio(r); ok {
-			fmt.Fprintf(w, "  %s\t%s\t%s\n", r.name, s.text(2), judge(s.median, r.must, r.aim, r.more))
+			fmt.Fprintf(w, "  %s\t%s\t%s\n", r.name, s.text(2), r.promise.of(s.median))
 		}
 	}
 	for _, b := range c.bounds {
 		if value, ok := o.bound(b); ok {
-			fmt.Fprintf(w, "  %s\t%.3g\t%s\n", b.name, value, judge(value, b.must, b.aim, false))
+			fmt.Fprintf(w, "  %s\t%.3g\t%s\n", b.name, value, b.promise.of(value))
 		}
 	}
 	w.Flush()
@@ -65,32 +65,6 @@ func (o outcome) bound(b bound) (float64, bool) {
 		return s.greatest, ok
 	}
 	return s.median, ok
-}
-
-// judge holds a value to a promise, and to what is hoped for; without a promise it says nothing.
-func judge(value, must, aim float64, more bool) string {
-	sign, keeps := "≤", func(limit float64) bool { return value <= limit }
-	if more {
-		sign, keeps = "≥", func(limit float64) bool { return value >= limit }
-	}
-	if must == aim {
-		if must == 0 && more {
-			return ""
-		}
-		return fmt.Sprintf("must be %s %g: %s", sign, must, verdict(keeps(must), "kept"))
-	}
-	word := verdict(keeps(must), "kept")
-	if keeps(aim) {
-		word = "kept, and the aim reached"
-	}
-	return fmt.Sprintf("must be %s %g, aim %g: %s", sign, must, aim, word)
-}
-
-func verdict(ok bool, word string) string {
-	if ok {
-		return word
-	}
-	return "MISSED"
 }
 
 // benchmark runs a table, prints it, and reports its ratios and bounds as the metrics of a line that go test knows. The line comes

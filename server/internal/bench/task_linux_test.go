@@ -40,8 +40,14 @@ type task struct {
 
 // roles are what this binary can be. Each returns its figures, but for one that has none.
 var roles = map[string]func(task) (figures, error){
-	"engine": engineTask,
-	"dial":   dialTask,
+	"engine":  engineTask,
+	"dial":    dialTask,
+	"stream":  streamTask,
+	"check":   checkTask,
+	"ask":     askTask,
+	"flying":  flyingTask,
+	"engines": enginesTask,
+	"hog":     hogTask,
 }
 
 // runTask is main for a role: it prints one line, and returns the exit code.
@@ -82,6 +88,14 @@ func bounded(cmd *exec.Cmd, processors int) *exec.Cmd {
 	return cmd
 }
 
+// processors is how many bounded gives.
+func processors(n int) float64 {
+	if set, err := strconv.Atoi(os.Getenv("GOMAXPROCS")); err == nil {
+		n = set
+	}
+	return float64(n)
+}
+
 // measure runs a command to its end and reads its figures.
 func measure(tb testing.TB, cmd *exec.Cmd) figures {
 	tb.Helper()
@@ -95,8 +109,8 @@ func measure(tb testing.TB, cmd *exec.Cmd) figures {
 	if err != nil {
 		tb.Fatalf("%s: %v\n%s", name(cmd), err, complaint.String())
 	}
-	if f["wrong"] > 0 || f["noticed"] > 0 {
-		tb.Errorf("%s: wrong answers, or handshakes that a listener noticed: %s", name(cmd), f)
+	if f["wrong"] > 0 {
+		tb.Errorf("%s: wrong answers: %s", name(cmd), f)
 	}
 	return f
 }
