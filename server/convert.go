@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
+	"github.com/CarterTsai/tcp-shaker/server/internal/errno"
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
 
@@ -20,7 +21,7 @@ func newHandshake(r *shaker.Result) *tcpshakerv1.Handshake {
 		Outcome:        outcomeProto(r.Outcome),
 		Rtt:            durationProto(r.RTT),
 		SynRetransmits: r.Retransmits,
-		Errno:          errnoName(r.Errno),
+		Errno:          errno.Name(r.Errno),
 		Queued:         durationProto(r.Queued),
 		Silence:        silenceProto(r.Silence),
 		Elapsed:        durationProto(r.Elapsed),

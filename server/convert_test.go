@@ -94,21 +94,6 @@ func TestConversionsAreTotal(t *testing.T) {
 	}
 }
 
-func TestErrnoNames(t *testing.T) {
-	for errno, want := range map[syscall.Errno]string{
-		0: "", syscall.ECONNREFUSED: "ECONNREFUSED", syscall.EADDRNOTAVAIL: "EADDRNOTAVAIL", 9999: "errno 9999",
-	} {
-		if got := errnoName(errno); got != want {
-			t.Errorf("%d: %q, want %q", errno, got, want)
-		}
-	}
-	for errno, name := range errnoNames {
-		if len(name) > maxErrno || errnoName(errno) != name {
-			t.Errorf("%d: %q", errno, name)
-		}
-	}
-}
-
 // TestSlotsLeaveNothingBehind: a slot that was used before gives the same result as a fresh one.
 func TestSlotsLeaveNothingBehind(t *testing.T) {
 	o := &options{attempts: 1}

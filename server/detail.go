@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
+	"github.com/CarterTsai/tcp-shaker/server/internal/errno"
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
 
@@ -86,7 +87,7 @@ func errnoDetail(r *shaker.Result) string {
 	if r.Errno == 0 {
 		return ""
 	}
-	return " (" + errnoName(r.Errno) + ")"
+	return " (" + errno.Name(r.Errno) + ")"
 }
 
 // resourceDetail says what this machine ran out of, as far as the errno tells: connect(2), socket(2).

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/logging"
@@ -17,28 +18,28 @@ import (
 
 // unary and stream are the interceptors in pairs, the outermost first:
 //
-//	request id ─▶ log ─▶ recovery ─▶ handler
+//	Config's ─▶ drain ─▶ request id ─▶ log ─▶ recovery ─▶ handler
 //
-// and before them what a drain needs to know and to end.
+// Config's, such as metrics, are told of all that a caller gets. Drain is what a drain needs to know and to end.
 //
 // The log stands outside of recovery, so that it sees the INTERNAL that recovery makes of a panic, and inside of the request
 // id, so that it can tell it.
 func (s *Server) unary() []grpc.UnaryServerInterceptor {
-	return []grpc.UnaryServerInterceptor{
+	return append(slices.Clone(s.outerUnary),
 		s.counted,
 		unaryRequestID,
 		logging.UnaryServerInterceptor(s.callLogger(), logOptions()...),
 		recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(s.panicked)),
-	}
+	)
 }
 
 func (s *Server) stream() []grpc.StreamServerInterceptor {
-	return []grpc.StreamServerInterceptor{
+	return append(slices.Clone(s.outerStream),
 		s.untilDrain,
 		streamRequestID,
 		logging.StreamServerInterceptor(s.callLogger(), logOptions()...),
 		recovery.StreamServerInterceptor(recovery.WithRecoveryHandlerContext(s.panicked)),
-	}
+	)
 }
 
 // counted counts unary RPCs as under way; those of other services too, which are over at once.

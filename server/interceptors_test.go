@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"path"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +30,12 @@ func (b *logBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.lines.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lines.String()
 }
 
 // records returns the lines logged so far, decoded.
@@ -154,6 +163,67 @@ func TestReaderRecovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantStatus(t, s.StreamCheck(panickingStream{}), codes.Internal, ReasonInternal)
+}
+
+// TestOuterInterceptors: those of Config run outside of the server's own, in their order, and see what the caller gets: the
+// INTERNAL that recovery makes, once it is logged.
+func TestOuterInterceptors(t *testing.T) {
+	var (
+		log   logBuffer
+		mu    sync.Mutex
+		trace []string
+	)
+	note := func(ctx context.Context, when, name, method string, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		logged := strings.Count(log.String(), "finished call")
+		trace = append(trace, fmt.Sprintf("%s %s %s %v, %d logged, id %q",
+			when, name, path.Base(method), status.Code(err), logged, requestID(ctx)))
+	}
+	unary := func(name string) grpc.UnaryServerInterceptor {
+		return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+			note(ctx, "in", name, info.FullMethod, nil)
+			resp, err := handler(ctx, req)
+			note(ctx, "out", name, info.FullMethod, err)
+			return resp, err
+		}
+	}
+	stream := func(name string) grpc.StreamServerInterceptor {
+		return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+			note(ss.Context(), "in", name, info.FullMethod, nil)
+			err := handler(srv, ss)
+			note(ss.Context(), "out", name, info.FullMethod, err)
+			return err
+		}
+	}
+	fake := always(open())
+	fake.panics = true
+	client, _, stop := startStoppable(t, Config{
+		Prober: fake, Logger: slog.New(slog.NewJSONHandler(&log, nil)),
+		UnaryInterceptors:  []grpc.UnaryServerInterceptor{unary("first"), unary("second")},
+		StreamInterceptors: []grpc.StreamServerInterceptor{stream("first"), stream("second")},
+	})
+	_, err := client.Check(t.Context(), &tcpshakerv1.CheckRequest{Targets: []string{"192.0.2.1:80"}})
+	wantStatus(t, err, codes.Internal, ReasonInternal)
+	streaming, err := client.StreamCheck(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = streaming.Recv()
+	wantStatus(t, err, codes.Internal, ReasonInternal)
+	stop()
+
+	var want []string
+	for i, method := range []string{"Check", "StreamCheck"} {
+		want = append(want,
+			fmt.Sprintf("in first %s OK, %d logged, id \"\"", method, i),
+			fmt.Sprintf("in second %s OK, %d logged, id \"\"", method, i),
+			fmt.Sprintf("out second %s Internal, %d logged, id \"\"", method, i+1),
+			fmt.Sprintf("out first %s Internal, %d logged, id \"\"", method, i+1))
+	}
+	if !slices.Equal(trace, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(trace, "\n"), strings.Join(want, "\n"))
+	}
 }
 
 // TestLogLinesCannotBeForged: what callers send comes into the log quoted.

@@ -41,6 +41,7 @@ func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...net.
 	s.Register(g)
 	healthpb.RegisterHealthServer(g, status)
 	reflection.Register(g)
+	s.registered(g)
 
 	limit := newConnLimit(s.limits.Connections, s.limits.ConnectionsPerPeer)
 	served := make(chan error, len(listeners))

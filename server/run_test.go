@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"path/filepath"
 	"slices"
@@ -14,8 +15,10 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	reflectionalphapb "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+	"google.golang.org/grpc/status"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 )
@@ -91,6 +94,46 @@ func TestRunServesAll(t *testing.T) {
 		}
 	}
 	stop()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// TestRunTellsWhatIsRegistered: before anything is served, with all services; and who stands outside sees how a drain ends the
+// stream of another service.
+func TestRunTellsWhatIsRegistered(t *testing.T) {
+	services := make(chan map[string]grpc.ServiceInfo, 1)
+	ended := make(chan error, 1)
+	conns, stop, done := runServer(t, Config{
+		Prober:     always(open()),
+		Registered: func(p reflection.ServiceInfoProvider) { services <- p.GetServiceInfo() },
+		StreamInterceptors: []grpc.StreamServerInterceptor{
+			func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+				err := handler(srv, stream)
+				ended <- err
+				return err
+			},
+		},
+	}, time.Minute)
+	watch, err := healthpb.NewHealthClient(conns[0]).Watch(t.Context(), &healthpb.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watch.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	got := <-services // was there before the first answer
+	want := []string{
+		"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
+		"tcpshaker.v1.ShakerService",
+	}
+	if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, want) {
+		t.Errorf("registered %q, want %q", names, want)
+	}
+	stop()
+	if err := <-ended; status.Code(err) != codes.Unavailable {
+		t.Errorf("the watch ended with %v, want %v", err, codes.Unavailable)
+	}
 	if err := <-done; err != nil {
 		t.Errorf("Run: %v", err)
 	}

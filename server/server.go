@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/reflection"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 	"github.com/CarterTsai/tcp-shaker/server/policy"
@@ -49,6 +51,16 @@ type Config struct {
 	// Logger gets one line per RPC that ends, where the interceptors of Options are used, and the stacks of panics. nil:
 	// slog.Default().
 	Logger *slog.Logger
+
+	// UnaryInterceptors and StreamInterceptors run outside of all of the server's own, the first of them outermost, where the
+	// interceptors of Options are used. So they see what the caller gets: an INTERNAL in the place of a panic, and the end
+	// that a drain makes of a stream. Nobody recovers from a panic of theirs. nil: none.
+	UnaryInterceptors  []grpc.UnaryServerInterceptor
+	StreamInterceptors []grpc.StreamServerInterceptor
+
+	// Registered is called by Run once all services are registered, before any is served: with its *grpc.Server, of which
+	// it can see what methods there are. nil: nothing is called.
+	Registered func(reflection.ServiceInfoProvider)
 }
 
 // Server implements ShakerService. Make one with New. Safe for concurrent use.
@@ -64,6 +76,10 @@ type Server struct {
 	version string
 	limits  Limits
 	log     *slog.Logger
+
+	outerUnary  []grpc.UnaryServerInterceptor
+	outerStream []grpc.StreamServerInterceptor
+	registered  func(reflection.ServiceInfoProvider) // never nil
 
 	draining chan struct{} // closed by Drain
 	drain    sync.Once
@@ -99,21 +115,29 @@ func New(c Config) (*Server, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	if c.Registered == nil {
+		c.Registered = func(reflection.ServiceInfoProvider) {}
+	}
 	names := resolve.NewGroup(resolve.Config{
 		Resolver:          c.Resolver,
 		Lookups:           limits.Lookups,
 		LookupsPerRequest: limits.LookupsPerRequest,
 	})
 	return &Server{
-		prober:   c.Prober,
-		caller:   c.Caller,
-		names:    names,
-		policy:   c.Policy,
-		name:     c.Name,
-		labels:   maps.Clone(c.Labels),
-		version:  c.Version,
-		limits:   limits,
-		log:      c.Logger,
+		prober:  c.Prober,
+		caller:  c.Caller,
+		names:   names,
+		policy:  c.Policy,
+		name:    c.Name,
+		labels:  maps.Clone(c.Labels),
+		version: c.Version,
+		limits:  limits,
+		log:     c.Logger,
+
+		outerUnary:  slices.Clone(c.UnaryInterceptors),
+		outerStream: slices.Clone(c.StreamInterceptors),
+		registered:  c.Registered,
+
 		draining: make(chan struct{}),
 	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
+	"github.com/CarterTsai/tcp-shaker/server/internal/errno"
 	"github.com/CarterTsai/tcp-shaker/server/target"
 )
 
@@ -25,7 +26,7 @@ const (
 	maxDetailed = 1 + 2 + maxDetail
 
 	// maxHandshake is that of one Handshake within its CheckResult.
-	maxHandshake = 1 + 2 + 2*(maxAddress+maxZone) + 3*maxEnum + 3*maxDuration + maxUint32 + (1 + 1 + 4*2) + (2 + maxErrno) + maxIcmp
+	maxHandshake = 1 + 2 + 2*(maxAddress+maxZone) + 3*maxEnum + 3*maxDuration + maxUint32 + (1 + 1 + 4*2) + (2 + errno.MaxName) + maxIcmp
 
 	// maxRest is that of a CheckResult without index, target and handshakes. A detail stands with a verdict other than
 	// REACHABLE only, rtt and silence with REACHABLE only, and of the two the detail is longer.

@@ -1,13 +1,14 @@
-package server
+// Package errno names error numbers on every system: golang.org/x/sys/unix, which can name all, does not compile everywhere.
+package errno
 
 import (
 	"strconv"
 	"syscall"
 )
 
-// errnoNames are the errors that socket(2), connect(2) and SO_ERROR can give for a TCP handshake, and some that they should
-// not. Package syscall has them on every system, where golang.org/x/sys/unix, which can name all, has not.
-var errnoNames = map[syscall.Errno]string{
+// names are those of the errors that socket(2), connect(2) and SO_ERROR can give for a TCP handshake, and some that they
+// should not. Package syscall has them on every system.
+var names = map[syscall.Errno]string{
 	syscall.EACCES:          "EACCES",
 	syscall.EADDRINUSE:      "EADDRINUSE",
 	syscall.EADDRNOTAVAIL:   "EADDRNOTAVAIL",
@@ -45,15 +46,15 @@ var errnoNames = map[syscall.Errno]string{
 	syscall.ETIMEDOUT:       "ETIMEDOUT",
 }
 
-// maxErrno is the length of the longest text that errnoName returns.
-const maxErrno = len("errno 18446744073709551615")
+// MaxName is the length of the longest text that Name returns, in bytes.
+const MaxName = len("errno 18446744073709551615")
 
-// errnoName returns the name of e, such as ECONNREFUSED; of 0, nothing; of one that it does not know, its number.
-func errnoName(e syscall.Errno) string {
+// Name returns the name of e, such as ECONNREFUSED; of 0, nothing; of one that it does not know, its number.
+func Name(e syscall.Errno) string {
 	if e == 0 {
 		return ""
 	}
-	if name, ok := errnoNames[e]; ok {
+	if name, ok := names[e]; ok {
 		return name
 	}
 	return "errno " + strconv.FormatUint(uint64(e), 10)
