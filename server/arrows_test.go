@@ -61,6 +61,19 @@ func TestWhoImportsTheServer(t *testing.T) {
 	}
 }
 
+// TestWhoKnowsPrometheus: server/metrics, and the daemon that serves it. Package server, which others register on servers of theirs,
+// takes interceptors from anybody, and the tool has nobody who would scrape it.
+func TestWhoKnowsPrometheus(t *testing.T) {
+	allowed := []string{module + "/server/metrics", module + "/server/shakerd"}
+	for line := range strings.Lines(list(t, "-f", `{{.ImportPath}} {{join .Deps " "}}`, module+"/...")) {
+		fields := strings.Fields(line)
+		knows := slices.ContainsFunc(fields[1:], func(dep string) bool { return strings.Contains(dep, "prometheus") })
+		if knows != slices.Contains(allowed, fields[0]) {
+			t.Errorf("%s depends on Prometheus: %t", fields[0], knows)
+		}
+	}
+}
+
 // TestOnlyTheEngineSpeaksToTheKernel: golang.org/x/sys/unix is imported by the engine's Linux files, the test house, and the
 // daemon's few lines that know its limits and sockets.
 func TestOnlyTheEngineSpeaksToTheKernel(t *testing.T) {

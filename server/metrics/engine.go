@@ -79,6 +79,8 @@ var (
 		"Results with outcome local_error by error number; none stands for those without one.", "errno")
 	spurious = describe("spurious_events_total",
 		"Events for a socket replaced since (stale) or without a probe (idle), and error events without an error (error).", "kind")
+	inFlightBound = describe("in_flight_bound",
+		"What max_in_flight is the least of: what was asked for, what descriptors allow, what memory allows.", "by")
 	engineInfo = describe("engine_info", "Always 1; mode is how the engine uses its sockets.", "mode")
 	queueWait  = describe("queue_wait_seconds", "Time from a probe's being accepted to its first SYN.")
 	rtt        = describe("rtt_seconds", "Round-trip time of open results.")
@@ -93,7 +95,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for i := range numbers {
 		ch <- numbers[i].desc
 	}
-	for _, desc := range []*prometheus.Desc{results, silence, localErrors, spurious, engineInfo, queueWait, rtt} {
+	for _, desc := range []*prometheus.Desc{results, silence, localErrors, spurious, inFlightBound, engineInfo, queueWait, rtt} {
 		ch <- desc
 	}
 }
@@ -121,6 +123,12 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count(spurious, s.StaleEvents, "stale")
 	count(spurious, s.IdleEvents, "idle")
 	count(spurious, s.SpuriousErrors, "error")
+	bound := func(n int, by string) {
+		ch <- prometheus.MustNewConstMetric(inFlightBound, prometheus.GaugeValue, float64(n), by)
+	}
+	bound(s.InFlightBound.Asked, "asked")
+	bound(s.InFlightBound.Descriptors, "descriptors")
+	bound(s.InFlightBound.Memory, "memory")
 	ch <- prometheus.MustNewConstMetric(engineInfo, prometheus.GaugeValue, 1, s.Mode.String())
 	ch <- histogram(queueWait, &s.QueueWait)
 	ch <- histogram(rtt, &s.RTT)

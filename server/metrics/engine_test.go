@@ -61,6 +61,7 @@ func ofEngine(t *testing.T, stats shaker.Stats) map[string]float64 {
 func TestCollectorTellsStats(t *testing.T) {
 	stats := shaker.Stats{
 		Mode: shaker.Fresh, Shards: 1, MaxInFlight: 2, Rate: 3.5, MaxInFlightPerTarget: 4, Queued: 5, InFlight: 6, Pooled: 7,
+		InFlightBound: shaker.InFlightBound{Asked: 33, Descriptors: 34, Memory: 35},
 		Counters: shaker.Counters{
 			Started: 8, Done: [...]uint64{9, 10, 11, 12, 13, 14, 15}, Retransmits: 16, SilenceProven: 17, SilenceBroken: 18,
 			SilenceUnproven: 19, SocketsOpened: 20, StaleEvents: 21, IdleEvents: 22, SpuriousErrors: 23, SelfConnects: 24,
@@ -95,6 +96,9 @@ func TestCollectorTellsStats(t *testing.T) {
 		"tcpshaker_turns_total{}":                        28,
 		"tcpshaker_wakeups_total{}":                      29,
 		"tcpshaker_longest_turn_seconds{}":               0.030,
+		"tcpshaker_in_flight_bound{by=asked}":            33,
+		"tcpshaker_in_flight_bound{by=descriptors}":      34,
+		"tcpshaker_in_flight_bound{by=memory}":           35,
 		"tcpshaker_queue_wait_seconds_sum{}":             31,
 		"tcpshaker_queue_wait_seconds_count{}":           10,
 		"tcpshaker_rtt_seconds_sum{}":                    0.032,
@@ -151,7 +155,7 @@ func TestNothingIsForgotten(t *testing.T) {
 			v.SetUint(1)
 		case reflect.Float64:
 			v.SetFloat(1)
-		case reflect.String: // ModeDetail: a sentence, for people
+		case reflect.String, reflect.Bool: // sentences, for people, and how memory was found out
 			return
 		default:
 			t.Fatalf("%s is a %v: is it told?", name, v.Kind())

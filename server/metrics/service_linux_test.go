@@ -189,6 +189,7 @@ func TestNoTargetInALabel(t *testing.T) {
 		"silence":      "proven|broken|unproven",
 		"errno":        "none|E[A-Z0-9]+|errno [0-9]+",
 		"kind":         "stale|idle|error",
+		"by":           "asked|descriptors|memory",
 		"mode":         "reuse|fresh",
 		"version":      "v1|" + regexp.QuoteMeta(runtime.Version()),
 		"grpc_type":    "unary|bidi_stream|server_stream",

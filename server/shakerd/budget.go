@@ -4,17 +4,21 @@ import (
 	"math"
 
 	"github.com/CarterTsai/tcp-shaker/server"
+	"github.com/CarterTsai/tcp-shaker/server/metrics"
 )
 
 // What descriptors are needed for besides probes.
 const (
 	// maxProbes bounds the probes in flight where --max-in-flight does not say otherwise, and descriptors and tcp_mem allow as many
-	// (shaker.Config.MaxInFlight). Black holes hold that many for
-	// their timeouts, each with some 10 KB of kernel memory; the default rate and timeout need 40,000.
+	// (shaker.Config.MaxInFlight). Black holes hold that many for their timeouts, each with some 10 KB of kernel memory; the
+	// default rate and timeout need 40,000.
 	maxProbes = 65536
 
 	// lookupFDs is how many descriptors one lookup may hold: a socket for A and one for AAAA.
 	lookupFDs = 2
+
+	// scrapeFDs are the connections of those who scrape, where --metrics-listen is given.
+	scrapeFDs = metrics.MaxConnections
 
 	// otherFDs are standard streams, listeners, the loops' epoll and eventfd, Go's poller, files read in passing.
 	otherFDs = 128
@@ -28,12 +32,15 @@ type budget struct {
 	reserved    int // what these and the others need; the rest is for probes
 }
 
-func budgetOf(fds int) budget {
+func budgetOf(fds int, scraped bool) budget {
 	b := budget{
 		connections: max(1, min(server.DefaultConnections, fds/4)),
 		lookups:     max(1, min(server.DefaultLookups, fds/16)),
 	}
 	b.reserved = b.connections + b.lookups*lookupFDs + otherFDs
+	if scraped {
+		b.reserved += scrapeFDs
+	}
 	return b
 }
 

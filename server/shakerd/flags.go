@@ -30,6 +30,9 @@ shakerd serves tcpshaker.v1.ShakerService over gRPC: whether TCP targets answer,
   --listen ADDR        where to listen: host:port (port 0: any that is free) or unix:PATH; repeatable
                        (default 127.0.0.1:50051)
   --insecure           listen on other than loopback addresses, though callers are neither authenticated nor encrypted
+  --metrics-listen ADDR
+                       where to serve /metrics, for Prometheus, over HTTP: a loopback host:port, or unix:PATH
+                       (default: nowhere)
   --name NAME          what GetVantage calls this place (default: the host name)
   --label KEY=VALUE    what GetVantage says of this place; repeatable
   --rate N             handshakes started a second at most; 0: no limit (default 20000)
@@ -47,17 +50,18 @@ Exit codes: 0 ended in order, 1 failed or ended at once, 2 wrong flags.
 
 // options is the command line, checked.
 type options struct {
-	listen      []listenAddr
-	insecure    bool
-	name        string
-	labels      map[string]string
-	rate        float64
-	maxInFlight int
-	shards      int
-	grace       time.Duration
-	logJSON     bool
-	logLevel    slog.Level
-	version     bool
+	listen        []listenAddr
+	insecure      bool
+	metricsListen *listenAddr // nil: nowhere
+	name          string
+	labels        map[string]string
+	rate          float64
+	maxInFlight   int
+	shards        int
+	grace         time.Duration
+	logJSON       bool
+	logLevel      slog.Level
+	version       bool
 }
 
 // parseFlags reads the command line. Errors are flag.ErrHelp, which is none, and usageErrors that name the flag.
@@ -95,6 +99,11 @@ func flagSet(o *options) *flag.FlagSet {
 		return err
 	})
 	fs.BoolVar(&o.insecure, "insecure", false, "")
+	fs.Func("metrics-listen", "", func(s string) error {
+		addr, err := parseListen(s)
+		o.metricsListen = &addr
+		return err
+	})
 	fs.Func("name", "", func(s string) error { o.name = s; return checkText(s) })
 	fs.Func("label", "", o.addLabel)
 	fs.Func("rate", "", func(s string) (err error) { o.rate, err = parseRate(s); return err })

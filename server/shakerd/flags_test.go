@@ -16,7 +16,7 @@ import (
 
 func TestFlags(t *testing.T) {
 	got, err := parseFlags(strings.Fields("--listen [::1]:0 -listen=unix:/run/x.sock --listen localhost:65535 --listen :1 " +
-		"--insecure --name n --label region=eu --label rack= --label k=v=w --rate 0.5 --max-in-flight 7 --shards 3 --grace 1m " +
+		"--insecure --metrics-listen [::1]:9090 --name n --label region=eu --label rack= --label k=v=w --rate 0.5 --max-in-flight 7 --shards 3 --grace 1m " +
 		"--log-format json --log-level warn --version"))
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +32,10 @@ func TestFlags(t *testing.T) {
 	if want := map[string]string{"region": "eu", "rack": "", "k": "v=w"}; !maps.Equal(got.labels, want) {
 		t.Errorf("labels %v, want %v", got.labels, want)
 	}
-	got.listen, got.labels = nil, nil
+	if want := (listenAddr{text: "[::1]:9090", host: "::1", port: 9090}); got.metricsListen == nil || *got.metricsListen != want {
+		t.Errorf("metrics on %+v, want %+v", got.metricsListen, want)
+	}
+	got.listen, got.labels, got.metricsListen = nil, nil, nil
 	if want := (options{
 		insecure: true, name: "n", rate: 0.5, maxInFlight: 7, shards: 3, grace: time.Minute, logJSON: true,
 		logLevel: slog.LevelWarn, version: true,
@@ -74,6 +77,10 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"--listen", "unix:@abstract"}, "-listen"},
 		{[]string{"--listen", "unix:/a\x00b"}, "-listen"},
 		{[]string{"--listen", long}, "-listen"},
+		{[]string{"--metrics-listen", ""}, "-metrics-listen"},
+		{[]string{"--metrics-listen", "9090"}, "-metrics-listen"},
+		{[]string{"--metrics-listen", "127.0.0.1:70000"}, "-metrics-listen"},
+		{[]string{"--metrics-listen", "unix:"}, "-metrics-listen"},
 		{[]string{"--name", "\xff"}, "-name"},
 		{[]string{"--label", "x"}, "-label"},
 		{[]string{"--label", "=x"}, "-label"},

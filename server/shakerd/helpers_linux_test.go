@@ -18,6 +18,7 @@ type line struct {
 	Msg         string
 	Level       string
 	Listen      any
+	Metrics     string
 	Shards      int
 	MaxInFlight int `json:"max_in_flight"`
 	Rate        float64

@@ -12,7 +12,7 @@ import (
 	"github.com/CarterTsai/tcp-shaker/server/resolve"
 )
 
-// listenAddr is what --listen said: a path, or a host (an address, a name, or empty for all addresses) and a port.
+// listenAddr is what --listen or --metrics-listen said: a path, or a host (an address, a name, or empty for all addresses) and a port.
 type listenAddr struct {
 	text string // as it was given
 	path string // of a unix socket; else empty
@@ -46,17 +46,25 @@ type endpoint struct {
 func endpointsOf(ctx context.Context, addrs []listenAddr, resolver resolve.Resolver) ([]endpoint, error) {
 	var endpoints []endpoint
 	for _, a := range addrs {
-		e := endpoint{listenAddr: a, loopback: a.path != ""}
-		if a.host != "" {
-			all, err := lookup(ctx, a.host, resolver)
-			if err != nil {
-				return nil, fmt.Errorf("--listen %s: %w", a.text, err)
-			}
-			e.addr, e.loopback = choose(all)
+		e, err := a.endpoint(ctx, resolver)
+		if err != nil {
+			return nil, fmt.Errorf("--listen %s: %w", a.text, err)
 		}
 		endpoints = append(endpoints, e)
 	}
 	return endpoints, nil
+}
+
+func (a listenAddr) endpoint(ctx context.Context, resolver resolve.Resolver) (endpoint, error) {
+	e := endpoint{listenAddr: a, loopback: a.path != ""}
+	if a.host != "" {
+		all, err := lookup(ctx, a.host, resolver)
+		if err != nil {
+			return endpoint{}, err
+		}
+		e.addr, e.loopback = choose(all)
+	}
+	return e, nil
 }
 
 // lookup returns the addresses of host, at least one; those of an address are itself.

@@ -153,7 +153,7 @@ func TestProcessors(t *testing.T) {
 func TestConnectionsLeaveDescriptors(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	p, _ := spawn(t, nil, []string{"/bin/sh", "-c", `ulimit -n 256 && exec "$0" "$@"`}, "--listen", "unix:"+socket)
-	most := budgetOf(256).connections
+	most := budgetOf(256, false).connections
 	for i := range most + 1 {
 		conn, err := net.Dial("unix", socket)
 		if err != nil {
@@ -172,7 +172,7 @@ func TestConnectionsLeaveDescriptors(t *testing.T) {
 func TestSoftLimit(t *testing.T) {
 	p, start := spawn(t, nil, []string{"/bin/sh", "-c", `ulimit -S -n 256 && ulimit -H -n 2048 && exec "$0" "$@"`},
 		"--listen", "127.0.0.1:0")
-	if want := 2048 - budgetOf(2048).reserved; start.MaxInFlight != want || start.Rate != defaultRate {
+	if want := 2048 - budgetOf(2048, false).reserved; start.MaxInFlight != want || start.Rate != defaultRate {
 		t.Errorf("%d in flight at %v a second, want %d at %v", start.MaxInFlight, start.Rate, want, defaultRate)
 	}
 	p.signal(t, syscall.SIGTERM)

@@ -53,12 +53,16 @@ func serve(ctx context.Context, o *options, log *slog.Logger) (err error) {
 	if shared != nil && !o.insecure {
 		return usageError{shared.refusal()}
 	}
+	metricsAt, err := metricsEndpoint(ctx, o.metricsListen, resolve.Default())
+	if err != nil {
+		return err
+	}
 	probed := policy.New(policy.Config{Shared: shared != nil})
 	if err := probed.OwnAddrsError(); err != nil && shared != nil {
 		return fmt.Errorf("this host's own addresses, which must not be probed for others, are unknown: %w", err)
 	}
 
-	fds := budgetOf(raiseOpenFiles())
+	fds := budgetOf(raiseOpenFiles(), metricsAt != nil)
 	engine, err := shaker.New(shaker.Config{
 		Shards: o.shards, MaxInFlight: cmp.Or(o.maxInFlight, maxProbes), ReservedDescriptors: fds.reserved, Rate: o.rate,
 	})
@@ -67,7 +71,7 @@ func serve(ctx context.Context, o *options, log *slog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
 
-	s, err := server.New(server.Config{
+	config := server.Config{
 		Prober:  server.FromEngine(engine),
 		Policy:  probed,
 		Name:    o.name,
@@ -75,7 +79,14 @@ func serve(ctx context.Context, o *options, log *slog.Logger) (err error) {
 		Version: version(),
 		Limits:  server.Limits{Lookups: fds.lookups, Connections: fds.connections},
 		Logger:  log,
-	})
+	}
+	scrapes, err := listenScrapes(ctx, metricsAt, engine.Stats)
+	if err != nil {
+		return err
+	}
+	defer scrapes.close()
+	scrapes.watch(&config)
+	s, err := server.New(config)
 	if err != nil {
 		return err
 	}
@@ -83,15 +94,16 @@ func serve(ctx context.Context, o *options, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	logStart(ctx, log, o, shared, listeners, engine.Stats())
-	err = s.Run(ctx, o.grace, listeners...)
+	logStart(ctx, log, o, shared, listeners, scrapes, engine.Stats())
+	err = scrapes.run(ctx, log, func(ctx context.Context) error { return s.Run(ctx, o.grace, listeners...) })
 	log.LogAttrs(ctx, slog.LevelInfo, "stopped")
 	return err
 }
 
 // logStart says where and how the service runs, and what an operator should know about that.
 func logStart(
-	ctx context.Context, log *slog.Logger, o *options, shared *endpoint, listeners []net.Listener, stats shaker.Stats,
+	ctx context.Context, log *slog.Logger, o *options, shared *endpoint, listeners []net.Listener, scrapes *scrapes,
+	stats shaker.Stats,
 ) {
 	addresses := make([]string, len(listeners))
 	for i, l := range listeners {
@@ -99,6 +111,7 @@ func logStart(
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "serving",
 		slog.Any("listen", addresses),
+		scrapes.address(),
 		slog.String("engine", stats.Mode.String()),
 		slog.String("why", stats.ModeDetail),
 		slog.Int("shards", stats.Shards),

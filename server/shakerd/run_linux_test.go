@@ -143,7 +143,7 @@ func TestWarnings(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		o := &options{maxInFlight: tt.asked}
-		logStart(t.Context(), newLogger(o, &log), o, nil, nil, tt.stats)
+		logStart(t.Context(), newLogger(o, &log), o, nil, nil, nil, tt.stats)
 		_, warning, _ := strings.Cut(log.String(), "level=WARN")
 		if (warning != "") != (tt.warns != "") || !strings.Contains(warning, tt.warns) {
 			t.Errorf("%+v: %s", tt.stats, &log)
