@@ -56,4 +56,19 @@ var timeFaults = []fault{
 		edits: []edit{{"pace.go", `if p.interval == 0 {`, `if fault("pace ignored") || p.interval == 0 {`}},
 		seen:  []check{{test: "TestPaceHolds/reuse", says: "want at least"}, {test: "TestPaceIsSmooth/1000", says: "starts within"}},
 	},
+	{
+		name: "no bound of starts",
+		is:   "a turn starts all that waits before it looks for answers",
+		edits: []edit{{
+			"turn_linux.go", `n < startsPerTurn && now-begun < startTime`,
+			`(fault("no bound of starts") || n < startsPerTurn && now-begun < startTime)`,
+		}},
+		seen: []check{{test: "TestBudgetUnderLoad/reuse/ipv4", says: "silences broken"}},
+	},
+	{
+		name:  "restless",
+		is:    "a loop with nothing to do looks for it every 10 ms",
+		edits: []edit{{"shard_linux.go", `return -1`, `return map[bool]int{false: -1, true: 10}[fault("restless")]`}},
+		seen:  []check{{test: "TestIdleCostsNothing/reuse", says: "wakes without anything to do"}},
+	},
 }
