@@ -1,0 +1,101 @@
+package shaker
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/CarterTsai/tcp-shaker/shaker/internal/testnet"
+	"golang.org/x/sys/unix"
+)
+
+// idleWorth is what an idle engine may use of a processor, with the process that it is in.
+const idleWorth = 0.001
+
+// idleness is what an engine did while it had nothing to do.
+type idleness struct {
+	Length       time.Duration
+	Turns, Wakes uint64
+	CPU          time.Duration
+}
+
+// TestIdleCostsNothing: an engine that has had work of every kind, and has retired its idle sockets, makes no turn any more until
+// it gets work again, and uses no processor. It is in a process of its own, so that nothing else is measured.
+func TestIdleCostsNothing(t *testing.T) {
+	var me struct{ Mode Mode }
+	if isProcess(t, &me) {
+		idleProber(t, me.Mode)
+		return
+	}
+	testnet.Private(t)
+	for _, mode := range modes {
+		t.Run(mode.String(), func(t *testing.T) {
+			p := startProcess(t, "TestIdleCostsNothing", struct{ Mode Mode }{mode})
+			var idle idleness
+			if err := json.NewDecoder(p.out).Decode(&idle); err != nil {
+				t.Fatal(err)
+			}
+			p.rest(t)
+			t.Logf("idle for %s: %d turns, %d wakes, %s of processor time", idle.Length, idle.Turns, idle.Wakes, idle.CPU)
+			if idle.Turns != 0 || idle.Wakes != 0 {
+				t.Errorf("%d turns and %d wakes without anything to do", idle.Turns, idle.Wakes)
+			}
+			if most := time.Duration(idleWorth * float64(idle.Length)); idle.CPU > most {
+				t.Errorf("%s of processor time without anything to do, want at most %s", idle.CPU, most)
+			}
+		})
+	}
+}
+
+// idleProber works, is idle, says what that cost, and works again.
+func idleProber(t *testing.T, mode Mode) {
+	f := families[0]
+	open, closed, mute := listen(t, f.loopback(0)), bound(t, f.loopback(0)), silent(t, f.loopback(0))
+	e := newEngine(t, Config{Mode: mode, Shards: 2, Rate: 10_000, hooks: hooks{idle: 20 * time.Millisecond}})
+	work := func() {
+		b, err := e.Submit(patient(t), probesOf(300, func(i int) Probe {
+			switch i % 3 {
+			case 0:
+				return Probe{Addr: open.Addr, Timeout: patience}
+			case 1:
+				return Probe{Addr: closed.Addr, Timeout: patience}
+			default:
+				return Probe{Addr: mute, Timeout: 10 * time.Millisecond}
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		collect(t, b, 300)
+	}
+	work()
+	eventually(t, "idle sockets are retired", func() bool {
+		s := e.Stats()
+		return s.Pooled+s.InFlight+s.Queued == 0
+	})
+	length := time.Second
+	if long() {
+		length = 20 * time.Second // less than patience
+	}
+	<-time.NewTimer(50 * time.Millisecond).C // the last turns, and Go's own work after so many goroutines
+	before, cpu, began := e.Stats(), processorTime(t), time.Now()
+	<-time.NewTimer(length).C
+	idle := idleness{Length: time.Since(began), CPU: processorTime(t) - cpu}
+	after := e.Stats()
+	idle.Turns, idle.Wakes = after.Turns-before.Turns, after.Wakes-before.Wakes
+	if err := json.NewEncoder(os.Stdout).Encode(idle); err != nil {
+		t.Fatal(err)
+	}
+	work()
+}
+
+// processorTime is what all threads of this process have used.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var used unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Nano())
+}
