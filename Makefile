@@ -36,8 +36,8 @@ fuzz: ## Fuzz each target for FUZZTIME (10s)
 	  done; done
 
 .PHONY: bench
-bench: ## Run the benchmarks of the engine and the service
-	go test -run '^$$' -bench . ./shaker ./server/...
+bench: ## Measure engine and service beside others, in rounds: about six minutes, BENCH=long half an hour; RUN=Stream one table
+	go test -run '^$$' -bench '$(or $(RUN),.)' -benchtime 1x -timeout 90m ./server/internal/bench
 
 .PHONY: generate
 generate: ## Write gen/ anew from proto/

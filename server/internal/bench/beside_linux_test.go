@@ -173,29 +173,24 @@ func besideContest(tb testing.TB, s size) *contest {
 		},
 	}
 	for _, l := range []line{
-		{"no stream", "", func(testing.TB) figures {
+		{name: "no stream", run: func(testing.TB) figures {
 			began := time.Now().UnixMicro()
 			time.Sleep(s.quiet)
 			return figures{"began": float64(began), "ended": float64(time.Now().UnixMicro())}
 		}},
 		// 70 % of what the last one that was saturated came to.
-		{"at 70 %", "", func(tb testing.TB) figures { return stream(tb, s.beside, 0.7*saturated) }},
-		{"saturated", "", func(tb testing.TB) figures {
+		{name: "at 70 %", run: func(tb testing.TB) figures { return stream(tb, s.beside, 0.7*saturated) }},
+		{name: "saturated", run: func(tb testing.TB) figures {
 			f := stream(tb, s.beside, 0)
 			saturated = f["targets_per_s"]
 			return f
 		}},
 	} {
-		c.lines = append(c.lines, line{l.name, "", func(tb testing.TB) figures {
+		c.lines = append(c.lines, line{name: l.name, run: func(tb testing.TB) figures {
 			f := beside(tb, d, targets, func() figures { return l.run(tb) })
 			f["gomaxprocs"], f["noticed"] = processors(shards+1), noticedNow()
 			return f
 		}})
 	}
 	return c
-}
-
-func BenchmarkBeside(b *testing.B) {
-	s := sizeOf(b)
-	benchmark(b, besideContest(b, s), s.rounds)
 }

@@ -108,7 +108,7 @@ func checkContest(tb testing.TB, s size) *contest {
 	for _, callers := range []int{1, 16, 128} {
 		t := task{Role: "check", Address: d.tcp, PID: d.pid, Targets: targets, AtOnce: callers, Count: s.checks}
 		name := fmt.Sprintf("%d at once", callers)
-		c.lines = append(c.lines, line{name, "", func(tb testing.TB) figures {
+		c.lines = append(c.lines, line{name: name, run: func(tb testing.TB) figures {
 			f := perform(tb, t, 2)
 			f["gomaxprocs"], f["noticed"] = processors(shards+1), noticedNow()
 			return f
@@ -120,9 +120,4 @@ func checkContest(tb testing.TB, s size) *contest {
 		}
 	}
 	return c
-}
-
-func BenchmarkCheck(b *testing.B) {
-	s := sizeOf(b)
-	benchmark(b, checkContest(b, s), s.rounds)
 }

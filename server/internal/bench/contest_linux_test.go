@@ -1,15 +1,18 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
 // contest is a table whose lines run in turn, round by round.
 type contest struct {
 	title   string
-	note    string // what a reader has to know, or ""
+	without string // what is missing here, and why, or ""
+	once    bool   // there is one line, and one round of it says all
 	columns []column
 	lines   []line
 	ratios  []ratio
@@ -27,6 +30,7 @@ type column struct {
 type line struct {
 	name, against string
 	run           func(tb testing.TB) figures
+	group         string // lines of a group run one after the other, so that little time is between the sides of their ratios
 }
 
 // ratio is a figure of one line divided by that of another, each round by itself.
@@ -81,16 +85,32 @@ func (p promise) of(value float64) string {
 // outcome is the figures of each line, by its name, in the order of the rounds.
 type outcome map[string][]figures
 
-// run makes the rounds. Every one has an order of its own, so that nobody always comes after the same.
+// run makes the rounds. Every one has an order of its own, of its groups and within them, so that nobody always comes after the same.
 func (c *contest) run(tb testing.TB, rounds int) outcome {
 	tb.Helper()
+	if c.once {
+		rounds = 1
+	}
 	all := outcome{}
 	for range rounds {
-		for _, i := range rand.Perm(len(c.lines)) {
-			all[c.lines[i].name] = append(all[c.lines[i].name], c.lines[i].run(tb))
+		for _, l := range c.shuffled() {
+			all[l.name] = append(all[l.name], l.run(tb))
 		}
 	}
 	return all
+}
+
+func (c *contest) shuffled() []line {
+	lines := slices.Clone(c.lines)
+	rand.Shuffle(len(lines), func(i, k int) { lines[i], lines[k] = lines[k], lines[i] })
+	first := map[string]int{} // where the first of each group came
+	for i, l := range lines {
+		if _, ok := first[l.group]; !ok {
+			first[l.group] = i
+		}
+	}
+	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(first[a.group], first[b.group]) })
+	return lines
 }
 
 func (o outcome) summary(line, key string) (s summary, ok bool) {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // daemon is shakerd, a process of its own, with a port of loopback and a unix socket.
@@ -53,7 +55,8 @@ func startDaemon(tb testing.TB, shards, inFlight int) daemon {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	cmd := bounded(exec.CommandContext(tb.Context(), binary, "--log-format", "json", "--rate", "0", "--grace", "0s",
+	ctx, kill := context.WithCancel(context.WithoutCancel(tb.Context())) // which ends too early, before the cleanup
+	cmd := bounded(exec.CommandContext(ctx, binary, "--log-format", "json", "--rate", "0", "--grace", "0s",
 		"--listen", "127.0.0.1:0", "--listen", "unix:"+filepath.Join(dir, "s"),
 		"--shards", strconv.Itoa(shards), "--max-in-flight", strconv.Itoa(inFlight)), shards+1)
 	log, err := cmd.StderrPipe()
@@ -61,16 +64,20 @@ func startDaemon(tb testing.TB, shards, inFlight int) daemon {
 		tb.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
+		kill()
 		tb.Fatal(err)
 	}
 	lines := bufio.NewScanner(log)
 	read := make(chan struct{})
 	tb.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
+		late := time.AfterFunc(5*time.Second, kill)
 		<-read
-		if err := cmd.Wait(); err != nil && tb.Context().Err() == nil {
+		if err := cmd.Wait(); err != nil {
 			tb.Errorf("shakerd: %v", err)
 		}
+		late.Stop()
+		kill()
 	})
 	listen := serving(lines)
 	go func() { // so that it never waits for a reader

@@ -70,7 +70,7 @@ func engineTask(t task) (figures, error) {
 // engineLine is a line of a table for an engine; perShard is how many handshakes it has in flight on each.
 func engineLine(name, against string, t task, perShard int) line {
 	t.Role, t.InFlight = "engine", perShard*t.Shards
-	return line{name, against, func(tb testing.TB) figures { return perform(tb, t, t.Shards+1) }}
+	return line{name: name, against: against, run: func(tb testing.TB) figures { return perform(tb, t, t.Shards+1) }}
 }
 
 var probeColumns = []column{
@@ -100,7 +100,7 @@ func engineContest(tb testing.TB, s size) *contest {
 	}
 	binary, why := compileC(tb)
 	if binary == "" {
-		c.note = "; " + why
+		c.without = why
 	}
 	for _, mode := range []string{"reuse", "fresh"} {
 		for _, family := range []string{"ipv4", "ipv6"} {
@@ -108,18 +108,17 @@ func engineContest(tb testing.TB, s size) *contest {
 				for _, n := range []int{1, 2} {
 					way := fmt.Sprintf("%s %s %s %d", mode, family, answer, n)
 					t := task{Mode: mode, Family: family, Refused: answer == "refused", Shards: n, Count: s.probes}
-					c.lines = append(c.lines, engineLine("engine "+way, "C "+way, t, perThread))
+					ours := engineLine("engine "+way, "C "+way, t, perThread)
+					ours.group = family + answer
+					c.lines = append(c.lines, ours)
 					if binary != "" {
-						c.lines = append(c.lines, cLine(binary, mode, family, answer, s.probes, perThread, n))
+						theirs := cLine(binary, mode, family, answer, s.probes, perThread, n)
+						theirs.group = ours.group
+						c.lines = append(c.lines, theirs)
 					}
 				}
 			}
 		}
 	}
 	return c
-}
-
-func BenchmarkEngine(b *testing.B) {
-	s := sizeOf(b)
-	benchmark(b, engineContest(b, s), s.rounds)
 }

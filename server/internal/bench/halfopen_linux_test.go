@@ -14,7 +14,7 @@ func compileC(tb testing.TB) (binary, why string) {
 	tb.Helper()
 	cc, err := exec.LookPath("cc")
 	if err != nil {
-		return "", "without the C program, as there is no cc here"
+		return "", "the C program, as there is no cc here"
 	}
 	binary = filepath.Join(scratch, "halfopen")
 	out, err := exec.CommandContext(tb.Context(), cc, "-O2", "-pthread", "-o", binary, "testdata/halfopen.c").CombinedOutput()

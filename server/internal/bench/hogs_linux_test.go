@@ -69,7 +69,7 @@ func hogsContest(tb testing.TB, s size) *contest {
 		for _, shards := range []int{1, 2} {
 			name := fmt.Sprintf("engine %s %d", mode, shards)
 			alone := engineLine(name, "", task{Mode: mode, Family: "ipv4", Shards: shards, Count: s.probes / 2}, perShard)
-			c.lines = append(c.lines, line{name, "", func(tb testing.TB) figures {
+			c.lines = append(c.lines, line{name: name, run: func(tb testing.TB) figures {
 				return besideHogs(tb, hogs, func() figures { return alone.run(tb) })
 			}})
 			c.bounds = append(c.bounds,
@@ -84,9 +84,4 @@ func hogsContest(tb testing.TB, s size) *contest {
 		}
 	}
 	return c
-}
-
-func BenchmarkHogs(b *testing.B) {
-	s := sizeOf(b)
-	benchmark(b, hogsContest(b, s), s.rounds)
 }

@@ -58,7 +58,7 @@ func flatContest(tb testing.TB, s size) *contest {
 	c := &contest{
 		title:   fmt.Sprintf("shakerd's memory while it streams %d targets: RSS in MiB", s.flat),
 		columns: []column{{"at the start", "rss_0", 1, false}},
-		ratios:  nil,
+		once:    true,
 		bounds: []bound{{
 			name: "RSS at the end / after a quarter", unit: "RSS-end/quarter", key: "growth", line: "StreamCheck", promise: atMost(1.2, 1.1),
 		}},
@@ -67,7 +67,7 @@ func flatContest(tb testing.TB, s size) *contest {
 		c.columns = append(c.columns, column{fmt.Sprintf("%d %%", p), fmt.Sprintf("rss_%d", p), 1, false})
 	}
 	c.columns = append(c.columns, column{"targets/s", "targets_per_s", 0, false}, column{"noticed", "noticed", 0, true})
-	c.lines = []line{{"StreamCheck", "", func(tb testing.TB) figures {
+	c.lines = []line{{name: "StreamCheck", run: func(tb testing.TB) figures {
 		d := startDaemon(tb, 2, 1024)
 		seen := []float64{d.rss(tb)}
 		done := make(chan figures, 1)
@@ -98,19 +98,18 @@ func flatContest(tb testing.TB, s size) *contest {
 	return c
 }
 
-func BenchmarkFlat(b *testing.B) { benchmark(b, flatContest(b, sizeOf(b)), 1) }
-
 // idleContest is a service that nobody calls.
 func idleContest(tb testing.TB, s size) *contest {
 	d := startDaemon(tb, 2, 8192)
 	return &contest{
 		title: fmt.Sprintf("shakerd without a caller, for %s", s.idle),
+		once:  true,
 		columns: []column{
 			{"CPU ms a second", "cpu_ms", 3, true},
 			{"wake-ups a second", "wakes", 1, true},
 			{"RSS MiB", "rss", 1, false},
 		},
-		lines: []line{{"idle", "", func(tb testing.TB) figures {
+		lines: []line{{name: "idle", run: func(tb testing.TB) figures {
 			cpu, wakes := d.activity(tb)
 			began := time.Now()
 			time.Sleep(s.idle)
@@ -145,5 +144,3 @@ func (d daemon) activity(tb testing.TB) (cpu time.Duration, wakes float64) {
 	}
 	return cpu, wakes
 }
-
-func BenchmarkIdle(b *testing.B) { benchmark(b, idleContest(b, sizeOf(b)), 1) }

@@ -145,8 +145,7 @@ func enginesTask(t task) (figures, error) {
 func memoryContest(tb testing.TB, s size) *contest {
 	const shards = 2
 	return &contest{
-		title: "Bytes for each",
-		note:  "; what the kernel has is that of the whole machine",
+		title: "Bytes for each; what the kernel has is that of the whole machine",
 		columns: []column{
 			{"Go heap", "heap", 0, true},
 			{"RSS", "rss", 0, true},
@@ -155,22 +154,17 @@ func memoryContest(tb testing.TB, s size) *contest {
 			{"measured with", "count", 0, false},
 		},
 		lines: []line{
-			{"handshake in flight, nobody answers", "", func(tb testing.TB) figures {
+			{name: "handshake in flight, nobody answers", run: func(tb testing.TB) figures {
 				return perform(tb, task{Role: "flying", Shards: shards, Count: s.flying}, shards+1)
 			}},
-			{"idle engine, 2 shards", "", func(tb testing.TB) figures {
+			{name: "idle engine, 2 shards", run: func(tb testing.TB) figures {
 				return perform(tb, task{Role: "engines", Shards: shards, Count: s.engines}, shards+1)
 			}},
-			{"idle StreamCheck at shakerd", "", func(tb testing.TB) figures { return idleStreams(tb, s.streams) }},
+			{name: "idle StreamCheck at shakerd", run: func(tb testing.TB) figures { return idleStreams(tb, s.streams) }},
 		},
 		bounds: []bound{
 			{name: "Go heap for a handshake in flight", unit: "heap-B/flying", key: "heap", line: "handshake in flight, nobody answers"},
 			{name: "RSS for an idle StreamCheck", unit: "RSS-B/stream", key: "rss", line: "idle StreamCheck at shakerd"},
 		},
 	}
-}
-
-func BenchmarkMemory(b *testing.B) {
-	s := sizeOf(b)
-	benchmark(b, memoryContest(b, s), min(3, s.rounds))
 }

@@ -10,8 +10,14 @@ import (
 // text is the table, its ratios and its bounds.
 func (c *contest) text(o outcome) string {
 	var all strings.Builder
-	rounds := len(o[c.lines[0].name])
-	fmt.Fprintf(&all, "\n%s\n  medians (least–greatest) of %d interleaved rounds%s\n\n", c.title, rounds, c.note)
+	fmt.Fprintf(&all, "\n%s\n", c.title)
+	if rounds := len(o[c.lines[0].name]); rounds > 1 {
+		fmt.Fprintf(&all, "  medians (least–greatest) of %d interleaved rounds\n", rounds)
+	}
+	if c.without != "" {
+		fmt.Fprintf(&all, "  without %s\n", c.without)
+	}
+	fmt.Fprintln(&all)
 	w := tabwriter.NewWriter(&all, 0, 0, 2, ' ', 0)
 	head := []string{"  "}
 	for _, column := range c.columns {
@@ -69,8 +75,10 @@ func (o outcome) bound(b bound) (float64, bool) {
 
 // benchmark runs a table, prints it, and reports its ratios and bounds as the metrics of a line that go test knows. The line comes
 // from a benchmark inside, as go test writes the name of one before it runs, and cuts its log after ten lines.
-func benchmark(b *testing.B, c *contest, rounds int) {
-	o := c.run(b, rounds)
+func benchmark(b *testing.B, of func(testing.TB, size) *contest) {
+	s := sizeOf(b)
+	c := of(b, s)
+	o := c.run(b, s.rounds)
 	fmt.Print(c.text(o))
 	b.Run("ratios", func(b *testing.B) {
 		b.ReportMetric(0, "ns/op") // hides it: it would mean nothing

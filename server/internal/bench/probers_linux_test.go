@@ -73,7 +73,7 @@ func proberContest(tb testing.TB, s size) *contest {
 		columns: probeColumns,
 		lines: []line{
 			engineLine("engine 1", "net.Dialer", engine, atOnce),
-			{"net.Dialer", "", func(tb testing.TB) figures {
+			{name: "net.Dialer", run: func(tb testing.TB) figures {
 				return perform(tb, task{Role: "dial", AtOnce: atOnce, Count: s.probes}, 2)
 			}},
 		},
@@ -85,7 +85,7 @@ func proberContest(tb testing.TB, s size) *contest {
 	engine.Shards = 2
 	c.lines = append(c.lines, engineLine("engine 2", "net.Dialer", engine, atOnce/2))
 	for name, command := range others(tb) {
-		c.lines = append(c.lines, line{name, "net.Dialer", func(tb testing.TB) figures { return other(tb, command, s.probes, atOnce) }})
+		c.lines = append(c.lines, line{name: name, against: "net.Dialer", run: func(tb testing.TB) figures { return other(tb, command, s.probes, atOnce) }})
 		c.ratios = append(c.ratios, ratio{
 			name: "CPU, engine, 1 shard / " + name, unit: "engine/" + name, key: "cpu_us_per_probe",
 			of: "engine 1", to: name, promise: atMost(0.50, 0.35),
@@ -137,9 +137,4 @@ func addresses(ports []port) []string {
 		texts[i] = fmt.Sprint(p.addr)
 	}
 	return texts
-}
-
-func BenchmarkProbers(b *testing.B) {
-	s := sizeOf(b)
-	benchmark(b, proberContest(b, s), s.rounds)
 }

@@ -24,7 +24,7 @@ type size struct {
 
 var sizes = map[string]size{
 	"": {
-		rounds: 5, probes: 50_000, targets: 100_000, checks: 5_000, beside: 200_000, quiet: time.Second,
+		rounds: 5, probes: 30_000, targets: 60_000, checks: 4_000, beside: 150_000, quiet: time.Second,
 		flying: 16_000, engines: 50, streams: 500, flat: 1_000_000, idle: 5 * time.Second,
 	},
 	"long": {

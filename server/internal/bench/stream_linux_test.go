@@ -105,7 +105,7 @@ func streamContest(tb testing.TB, s size) *contest {
 	for _, shards := range []int{1, 2} {
 		alone := fmt.Sprintf("engine %d", shards)
 		engine := engineLine(alone, "", task{Mode: "reuse", Family: "ipv4", Shards: shards, Count: s.targets}, perShard)
-		c.lines = append(c.lines, line{alone, "", func(tb testing.TB) figures {
+		c.lines = append(c.lines, line{name: alone, run: func(tb testing.TB) figures {
 			f := engine.run(tb)
 			return figures{
 				"server_us": f["cpu_us_per_probe"], "targets_per_s": f["probes_per_s"], "gomaxprocs": f["gomaxprocs"],
@@ -116,7 +116,7 @@ func streamContest(tb testing.TB, s size) *contest {
 		for _, network := range []string{"TCP", "unix"} {
 			name := fmt.Sprintf("shakerd %d, %s", shards, network)
 			t := task{Role: "stream", Address: d.address(network), PID: d.pid, Targets: targets, Count: s.targets}
-			c.lines = append(c.lines, line{name, alone, func(tb testing.TB) figures {
+			c.lines = append(c.lines, line{name: name, against: alone, run: func(tb testing.TB) figures {
 				f := perform(tb, t, 2)
 				f["gomaxprocs"], f["noticed"] = processors(shards+1), noticedNow()
 				return f
@@ -128,9 +128,4 @@ func streamContest(tb testing.TB, s size) *contest {
 		}
 	}
 	return c
-}
-
-func BenchmarkStream(b *testing.B) {
-	s := sizeOf(b)
-	benchmark(b, streamContest(b, s), s.rounds)
 }
