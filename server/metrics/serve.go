@@ -34,6 +34,9 @@ const (
 
 // Serve serves /metrics on l, which it closes, until ctx ends; then it returns nil. An error is that of the listener. What goes
 // wrong with a scrape is logged to log: a panic in it ends that scrape alone.
+//
+// A scrape that was cut off at the end may still call stats once, and log, when Serve has returned; an engine's Stats may be called
+// after its Close.
 func (m *Metrics) Serve(ctx context.Context, l net.Listener, log *slog.Logger) error {
 	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	mux := http.NewServeMux()

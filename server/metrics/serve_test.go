@@ -60,7 +60,7 @@ func (p *pipes) dial() net.Conn {
 func serving(t *testing.T, l net.Listener, stats func() shaker.Stats) (stop func() string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	var log bytes.Buffer
+	var log lockedBuffer
 	done := make(chan error, 1)
 	go func() { done <- New("v1", stats).Serve(ctx, l, slog.New(slog.NewTextHandler(&log, nil))) }()
 	stop = sync.OnceValue(func() string {
@@ -72,6 +72,24 @@ func serving(t *testing.T, l net.Listener, stats func() shaker.Stats) (stop func
 	})
 	t.Cleanup(func() { stop() })
 	return stop
+}
+
+// lockedBuffer keeps what is logged; a scrape that was cut off may log when Serve has returned.
+type lockedBuffer struct {
+	mu  sync.Mutex // protects buf
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 func none() shaker.Stats { return shaker.Stats{} }
