@@ -21,7 +21,8 @@ const hog = "TCPSHAKER_HOG"
 // sockets for so long that the kernel sends a held-back ACK: no silence is broken, and none of the listeners notices anybody. A
 // thread that only reads the clock tells what this machine does to any thread: where that is kept waiting for 60 ms, three
 // such waits in a row, of the threads that a loop moves between, are too long, a loop has no say in it, and the test begins
-// again. What was noticed then is not called proven.
+// again. But what was noticed then is not called proven, and is the few handshakes that such stops have met: a turn
+// starts 16.
 func TestBudgetUnderLoad(t *testing.T) {
 	if text, ok := os.LookupEnv(hog); ok {
 		burn(t, text)
@@ -53,7 +54,7 @@ func budget(t *testing.T, mode Mode, f family, length time.Duration, hogs, tries
 		switch {
 		case s.SilenceBroken == 0 && s.noticed == 0:
 			return
-		case s.anyThread < 60*time.Millisecond:
+		case s.anyThread < 60*time.Millisecond || uint64(s.noticed) > max(500, s.Started/10):
 			t.Fatalf("%d silences broken, %d handshakes were noticed; longest turn %s", s.SilenceBroken, s.noticed, s.LongestTurn)
 		case try == tries:
 			t.Log("this machine keeps every thread waiting: this proves nothing")

@@ -9,6 +9,7 @@ type fault struct {
 	edits []edit   // none, if it is a set of others
 	with  []string // other faults that are in force together with it
 	seen  []check
+	alone bool // what sees it loads the whole machine, which could hide other faults
 }
 
 // edit replaces old, which stands exactly once in a file of package shaker. What it brings is guarded by fault(name).

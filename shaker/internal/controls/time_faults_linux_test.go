@@ -63,7 +63,8 @@ var timeFaults = []fault{
 			"turn_linux.go", `n < startsPerTurn && now-begun < startTime`,
 			`(fault("no bound of starts") || n < startsPerTurn && now-begun < startTime)`,
 		}},
-		seen: []check{{test: "TestBudgetUnderLoad/reuse/ipv4", says: "silences broken"}},
+		seen:  []check{{test: "TestBudgetUnderLoad/reuse/ipv4", says: "silences broken"}},
+		alone: true,
 	},
 	{
 		name:  "restless",
