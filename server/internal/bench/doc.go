@@ -5,8 +5,8 @@
 //	make bench                                        all tables, about six minutes
 //	go test -run '^$' -bench Engine ./server/internal/bench
 //
-// A table is run in rounds. In each, every line runs once, in an order of its own and in a process of its own, which measures what it
-// used itself (getrusage(2), both ends of loopback) and not its start; a figure is the median of the rounds, with the least and the
+// A table is run in rounds. In each, every line runs once, in an order that chance decides and in a process of its own, which measures
+// what it used itself (user and system, both ends of loopback) and not its start; a figure is the median of the rounds, with the least and the
 // greatest. A ratio is taken within each round, and then the median: what the machine does beside comes and goes over minutes, and
 // both sides of a round have it. The ratios are the promise; the figures are the machine's.
 //
@@ -14,12 +14,12 @@
 //
 // The environment says how much:
 //
-//	BENCH=long          larger numbers of everything and nine rounds: about half an hour
+//	BENCH=long          larger numbers of everything and seven rounds: about half an hour
 //	BENCH=smoke         next to nothing, as the tests do
 //	BENCH_ROUNDS=N      so many rounds
 //	BENCH_PROBES=N      so many handshakes to a line
 //	BENCH_ALSO='a=cmd'  other probers for BenchmarkProbers, separated by semicolons: a name and a shell command that makes
 //	                    $PROBES handshakes, $AT_ONCE at once, with the addresses in $TARGETS, and prints
 //	                    "probes=… probes_per_s=… cpu_us_per_probe=…"
-//	GOMAXPROCS=N        for every process; without it each has one more than its engine has shards, as shakerd does
+//	GOMAXPROCS=N        for every process; without it each has one more than its engine has shards, as shakerd has
 package bench

@@ -28,7 +28,7 @@ var sizes = map[string]size{
 		flying: 16_000, engines: 50, streams: 500, flat: 1_000_000, idle: 5 * time.Second,
 	},
 	"long": {
-		rounds: 9, probes: 200_000, targets: 400_000, checks: 20_000, beside: 1_000_000, quiet: 5 * time.Second,
+		rounds: 7, probes: 100_000, targets: 200_000, checks: 20_000, beside: 1_000_000, quiet: 5 * time.Second,
 		flying: 16_000, engines: 50, streams: 500, flat: 4_000_000, idle: time.Minute,
 	},
 	"smoke": {
