@@ -84,8 +84,11 @@ func proberContest(tb testing.TB, s size) *contest {
 	}
 	engine.Shards = 2
 	c.lines = append(c.lines, engineLine("engine 2", "net.Dialer", engine, atOnce/2))
-	for name, command := range others(tb) {
-		c.lines = append(c.lines, line{name: name, against: "net.Dialer", run: func(tb testing.TB) figures { return other(tb, command, s.probes, atOnce) }})
+	for _, one := range others(tb) {
+		name, command := one[0], one[1]
+		c.lines = append(c.lines, line{name: name, against: "net.Dialer", run: func(tb testing.TB) figures {
+			return other(tb, command, s.probes, atOnce)
+		}})
 		c.ratios = append(c.ratios, ratio{
 			name: "CPU, engine, 1 shard / " + name, unit: "engine/" + name, key: "cpu_us_per_probe",
 			of: "engine 1", to: name, promise: atMost(0.50, 0.35),
@@ -94,9 +97,9 @@ func proberContest(tb testing.TB, s size) *contest {
 	return c
 }
 
-// others reads BENCH_ALSO.
-func others(tb testing.TB) map[string]string {
-	all := map[string]string{}
+// others reads BENCH_ALSO: names and commands.
+func others(tb testing.TB) (all [][2]string) {
+	tb.Helper()
 	for one := range strings.SplitSeq(os.Getenv("BENCH_ALSO"), ";") {
 		if strings.TrimSpace(one) == "" {
 			continue
@@ -105,7 +108,7 @@ func others(tb testing.TB) map[string]string {
 		if !ok || strings.ContainsAny(name, " \t") {
 			tb.Fatalf("BENCH_ALSO: %q is no name=command", one)
 		}
-		all[name] = command
+		all = append(all, [2]string{name, command})
 	}
 	return all
 }
