@@ -10,6 +10,9 @@
 // greatest. A ratio is taken within each round, and then the median: what the machine does beside comes and goes over minutes, and
 // both sides of a round have it. The ratios are the promise; the figures are the machine's.
 //
+// Noticed are handshakes that a listener would have been given, as the machine stood still for the 200 ms after which the kernel sends
+// the ACK; not proven are the answers that said so, or could not be sure, and must be no fewer.
+//
 // Everything happens on loopback in a network namespace of its own or, where that is not allowed, in that of the caller.
 //
 // The environment says how much:

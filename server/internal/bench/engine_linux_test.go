@@ -60,6 +60,7 @@ func engineTask(t task) (figures, error) {
 	s := e.Stats()
 	f["longest_turn_ms"] = float64(s.LongestTurn) / 1e6
 	f["broken"], f["unproven"] = float64(s.SilenceBroken), float64(s.SilenceUnproven)
+	f["unsure"] = f["broken"] + f["unproven"]
 	f["wrong"] = float64(wrong)
 	if !t.Refused {
 		f["noticed"] = float64(noticed(ports))
@@ -78,6 +79,7 @@ var probeColumns = []column{
 	{"probes/s", "probes_per_s", 0, false},
 	{"allocations a probe", "allocs_per_probe", 3, true},
 	{"noticed", "noticed", 0, true},
+	{"not proven", "unsure", 0, true},
 	{"GOMAXPROCS", "gomaxprocs", 0, true},
 }
 

@@ -66,7 +66,7 @@ func flatContest(tb testing.TB, s size) *contest {
 	for _, p := range points {
 		c.columns = append(c.columns, column{fmt.Sprintf("%d %%", p), fmt.Sprintf("rss_%d", p), 1, false})
 	}
-	c.columns = append(c.columns, column{"targets/s", "targets_per_s", 0, false}, column{"noticed", "noticed", 0, true})
+	c.columns = append(c.columns, column{"targets/s", "targets_per_s", 0, false}, column{"noticed", "noticed", 0, true}, column{"not proven", "unsure", 0, true})
 	c.lines = []line{{name: "StreamCheck", run: func(tb testing.TB) figures {
 		d := startDaemon(tb, 2, 1024)
 		seen := []float64{d.rss(tb)}
