@@ -30,7 +30,7 @@ const (
 	leastUses, mostUses = 32, 128
 
 	// tellDelay is how old a result may become before the reader of its batch is woken for it, where others are to follow.
-	tellDelay = int64(500 * time.Microsecond)
+	tellDelay = int64(time.Millisecond)
 
 	// idleSockets is how long a loop with nothing to do keeps its idle sockets.
 	idleSockets = 10 * time.Second

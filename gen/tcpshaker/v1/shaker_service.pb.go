@@ -240,7 +240,7 @@ func (x *StreamCheckRequest) GetOptions() *CheckOptions {
 type StreamCheckResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Results in the order of completion; at least 1. A message is sent when it holds 256 results or 256 KiB, and at the
-	// latest about 1 ms after its first result was known.
+	// latest about 2 ms after its first result was known.
 	Results       []*CheckResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
