@@ -25,7 +25,7 @@ race: ## Run the tests with the race detector
 	go test -race ./...
 
 .PHONY: truth
-truth: ## Run the long form of the engine's tests: millions of probes whose truth is known (about five minutes)
+truth: ## Run the long form of the engine's tests: millions of probes whose truth is known (about seven minutes)
 	TRUTH=long go test -count=1 -timeout 20m -v -run '$(or $(RUN),.)' ./shaker
 
 .PHONY: fuzz

@@ -30,7 +30,7 @@ func TestBudgetUnderLoad(t *testing.T) {
 	}
 	length := 700 * time.Millisecond
 	if long() {
-		length = 15 * time.Second
+		length = 5 * time.Second
 	}
 	const hogs, tries = 8, 3
 	startHogs(t, hogs, 4*tries*length+patience)
