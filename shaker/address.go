@@ -144,7 +144,8 @@ func (to *address) park(j job, s *share) {
 	s.parked = append(s.parked, w)
 }
 
-// lineOf returns the line of a caller, which stands among the others from now on until it is found empty when its turn comes.
+// lineOf returns the line of a caller, which stands among the others from now on until it is found empty when its turn comes, or when
+// there are many such.
 func (to *address) lineOf(c *caller) *line {
 	l := to.of[c]
 	if l == nil {
@@ -156,6 +157,24 @@ func (to *address) lineOf(c *caller) *line {
 		to.lines.push(l)
 	}
 	return l
+}
+
+// emptyLines is how many lines may stand at an address with nobody in them, beside as many as there are waiters.
+const emptyLines = 16
+
+// tidy takes out the empty lines where they are many. Their turns come only as places are given back: where that takes as long as
+// silence does, each of those who come, are parked, and go away would leave a line behind.
+func (to *address) tidy() {
+	if to.lines.len() <= 2*to.waiting+emptyLines {
+		return
+	}
+	for range to.lines.len() {
+		if l := to.lines.pop(); l.first != nil {
+			to.lines.push(l)
+		} else {
+			delete(to.of, l.caller)
+		}
+	}
 }
 
 // leave takes a waiter out of its line and its share's list.
@@ -172,6 +191,7 @@ func (w *waiter) leave() {
 	}
 	w.prev, w.next = nil, nil
 	w.address.waiting--
+	w.address.tidy()
 
 	parked := w.share.parked
 	last := len(parked) - 1

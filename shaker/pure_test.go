@@ -264,6 +264,34 @@ func (t *turns) waiting() (n int) {
 	return n
 }
 
+// TestThoseWhoLeftLeaveNoLines: at an address whose places are all taken for long, callers without number wait and go away, and who
+// stays has its turn when a place comes.
+func TestThoseWhoLeftLeaveNoLines(t *testing.T) {
+	a := newAddresses(1)
+	key := netip.MustParseAddrPort("127.0.0.1:1")
+	to, _ := a.claim(key)
+	staying := []*share{parking(), parking()}
+	for i, sh := range staying {
+		to.park(job{id: uint64(i)}, sh)
+	}
+	for range 10_000 {
+		sh := parking()
+		to.park(job{}, sh)
+		sh.parked[0].leave()
+		if n := to.lines.len(); n > 2*len(staying)+emptyLines+1 || n != len(to.of) {
+			t.Fatalf("%d lines, %d of them known, and %d who wait", n, len(to.of), to.waiting)
+		}
+	}
+	for i := range staying {
+		if w := a.release(to)[0]; w == nil || w.job.id != uint64(i) {
+			t.Fatalf("%v, want the job %d", w, i)
+		}
+	}
+	if a.release(to); len(a.byAddr) != 0 {
+		t.Error("the address is not forgotten")
+	}
+}
+
 // TestExhaustedWaitsOnlyForItsOwn: after EADDRNOTAVAIL nothing starts at an address until one of our own there has ended;
 // where none of our own is there, waiting would be for ever.
 func TestExhaustedWaitsOnlyForItsOwn(t *testing.T) {
