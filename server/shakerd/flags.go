@@ -100,6 +100,9 @@ func flagSet(o *options) *flag.FlagSet {
 	})
 	fs.BoolVar(&o.insecure, "insecure", false, "")
 	fs.Func("metrics-listen", "", func(s string) error {
+		if o.metricsListen != nil {
+			return errors.New("is given twice")
+		}
 		addr, err := parseListen(s)
 		o.metricsListen = &addr
 		return err

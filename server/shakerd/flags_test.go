@@ -81,6 +81,7 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"--metrics-listen", "9090"}, "-metrics-listen"},
 		{[]string{"--metrics-listen", "127.0.0.1:70000"}, "-metrics-listen"},
 		{[]string{"--metrics-listen", "unix:"}, "-metrics-listen"},
+		{[]string{"--metrics-listen", "unix:/a", "--metrics-listen", "unix:/b"}, "-metrics-listen"},
 		{[]string{"--name", "\xff"}, "-name"},
 		{[]string{"--label", "x"}, "-label"},
 		{[]string{"--label", "=x"}, "-label"},
