@@ -25,13 +25,15 @@ func hogTask(task) (figures, error) {
 	return nil, fmt.Errorf("nobody ended this hog")
 }
 
-// besideHogs runs f while n processes are busy.
+// besideHogs runs f while n processes are busy. Each has a session of its own, as services have: those of one session are a group to the
+// scheduler (autogroup, sched(7)), in which the hogs would share the processors with who is measured thread by thread.
 func besideHogs(tb testing.TB, n int, f func() figures) figures {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), patience)
 	defer cancel()
 	for range n {
 		cmd := child(ctx, task{Role: "hog"}, 1)
+		cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Setsid = false, true // a session is a group of processes as well
 		in, err := cmd.StdinPipe()
 		if err != nil {
 			tb.Fatal(err)
