@@ -153,7 +153,8 @@ func besideContest(tb testing.TB, s size) *contest {
 	}
 	saturated := stream(tb, s.targets, 0)["targets_per_s"]
 	c := &contest{
-		title: fmt.Sprintf("Check of one target and grpc.health.v1 Check, one or the other each %s from another connection, beside a StreamCheck", askEvery),
+		title: fmt.Sprintf("Check of one target and grpc.health.v1 Check, one or the other each %s from another connection, "+
+			"beside a StreamCheck of %d targets", askEvery, s.beside),
 		columns: []column{
 			{"Check p50 ms", "check_p50", 2, false},
 			{"p99", "check_p99", 2, false},

@@ -17,8 +17,8 @@ import (
 // idleStreams opens streams at a service, has each answer once, and returns what they take while they are open.
 func idleStreams(tb testing.TB, n int) figures {
 	tb.Helper()
-	const perConnection = 50
-	d := startDaemon(tb, 2, 1024)
+	const shards, perConnection = 2, 50
+	d := startDaemon(tb, shards, 1024)
 	targets, _ := serviceTargets(tb)
 	ctx, cancel := context.WithCancel(tb.Context())
 	defer cancel()
@@ -48,11 +48,15 @@ func idleStreams(tb testing.TB, n int) figures {
 			before = d.rss(tb)
 		}
 	}
-	return figures{"rss": (d.rss(tb) - before) * (1 << 20) / float64(n), "count": float64(n)}
+	return figures{
+		"rss":   (d.rss(tb) - before) * (1 << 20) / float64(n),
+		"count": float64(n), "gomaxprocs": processors(shards + 1),
+	}
 }
 
 // flatContest is the memory of a service while a long stream goes on.
 func flatContest(tb testing.TB, s size) *contest {
+	const shards = 2
 	targets, noticedNow := serviceTargets(tb)
 	points := []int{10, 25, 50, 75, 100}
 	c := &contest{
@@ -66,9 +70,11 @@ func flatContest(tb testing.TB, s size) *contest {
 	for _, p := range points {
 		c.columns = append(c.columns, column{fmt.Sprintf("%d %%", p), fmt.Sprintf("rss_%d", p), 1, false})
 	}
-	c.columns = append(c.columns, column{"targets/s", "targets_per_s", 0, false}, column{"noticed", "noticed", 0, true}, column{"not proven", "unsure", 0, true})
+	c.columns = append(c.columns,
+		column{"targets/s", "targets_per_s", 0, false}, column{"noticed", "noticed", 0, true},
+		column{"not proven", "unsure", 0, true}, column{"GOMAXPROCS", "gomaxprocs", 0, false})
 	c.lines = []line{{name: "StreamCheck", run: func(tb testing.TB) figures {
-		d := startDaemon(tb, 2, 1024)
+		d := startDaemon(tb, shards, 1024)
 		seen := []float64{d.rss(tb)}
 		done := make(chan figures, 1)
 		go func() {
@@ -85,7 +91,8 @@ func flatContest(tb testing.TB, s size) *contest {
 					tb.FailNow()
 				}
 				at := func(percent int) float64 { return seen[(len(seen)-1)*percent/100] }
-				f["rss_0"], f["growth"], f["noticed"] = seen[0], at(100)/at(25), noticedNow()
+				f["rss_0"], f["growth"] = seen[0], at(100)/at(25)
+				f["noticed"], f["gomaxprocs"] = noticedNow(), processors(shards+1)
 				for _, p := range points {
 					f[fmt.Sprintf("rss_%d", p)] = at(p)
 				}
@@ -100,7 +107,8 @@ func flatContest(tb testing.TB, s size) *contest {
 
 // idleContest is a service that nobody calls.
 func idleContest(tb testing.TB, s size) *contest {
-	d := startDaemon(tb, 2, 8192)
+	const shards = 2
+	d := startDaemon(tb, shards, 8192)
 	return &contest{
 		title: fmt.Sprintf("shakerd without a caller, for %s", s.idle),
 		once:  true,
@@ -108,6 +116,7 @@ func idleContest(tb testing.TB, s size) *contest {
 			{"CPU ms a second", "cpu_ms", 3, true},
 			{"wake-ups a second", "wakes", 1, true},
 			{"RSS MiB", "rss", 1, false},
+			{"GOMAXPROCS", "gomaxprocs", 0, false},
 		},
 		lines: []line{{name: "idle", run: func(tb testing.TB) figures {
 			cpu, wakes := d.activity(tb)
@@ -116,9 +125,10 @@ func idleContest(tb testing.TB, s size) *contest {
 			cpuAfter, wakesAfter := d.activity(tb)
 			took := time.Since(began).Seconds()
 			return figures{
-				"cpu_ms": float64(cpuAfter-cpu) / 1e6 / took,
-				"wakes":  (wakesAfter - wakes) / took,
-				"rss":    d.rss(tb),
+				"cpu_ms":     float64(cpuAfter-cpu) / 1e6 / took,
+				"wakes":      (wakesAfter - wakes) / took,
+				"rss":        d.rss(tb),
+				"gomaxprocs": processors(shards + 1),
 			}
 		}}},
 		bounds: []bound{

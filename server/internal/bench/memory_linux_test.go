@@ -99,7 +99,7 @@ func flyingTask(t task) (figures, error) {
 	}
 	runtime.KeepAlive(batch)
 	f := now.per(before, n)
-	f["count"] = float64(n)
+	f["count"], f["gomaxprocs"] = float64(n), float64(runtime.GOMAXPROCS(0))
 	return f, nil
 }
 
@@ -137,7 +137,7 @@ func enginesTask(t task) (figures, error) {
 		return nil, err
 	}
 	f := now.per(before, t.Count)
-	f["count"] = float64(t.Count)
+	f["count"], f["gomaxprocs"] = float64(t.Count), float64(runtime.GOMAXPROCS(0))
 	return f, nil
 }
 
@@ -152,6 +152,7 @@ func memoryContest(tb testing.TB, s size) *contest {
 			{"kernel: tcp_mem", "tcp", 0, true},
 			{"kernel: slab", "slab", 0, true},
 			{"measured with", "count", 0, false},
+			{"GOMAXPROCS", "gomaxprocs", 0, false},
 		},
 		lines: []line{
 			{name: "handshake in flight, nobody answers", run: func(tb testing.TB) figures {
