@@ -106,6 +106,15 @@ func anyShared(endpoints []endpoint) *endpoint {
 	return nil
 }
 
+// clashes reports whether the kernel would not let both be listened on: bind(2) would say of the second that it is in use, and not by whom.
+func (e *endpoint) clashes(other *endpoint) bool {
+	if e.path != "" || other.path != "" {
+		return e.path == other.path
+	}
+	wild := !e.addr.IsValid() || !other.addr.IsValid() || e.addr.IsUnspecified() || other.addr.IsUnspecified()
+	return e.port != 0 && e.port == other.port && (wild || e.addr == other.addr)
+}
+
 // refusal says what to do about an endpoint that is not loopback.
 func (e *endpoint) refusal() error {
 	return fmt.Errorf("--listen %s: open to other machines, with callers neither authenticated nor encrypted; "+

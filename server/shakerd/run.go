@@ -53,7 +53,7 @@ func serve(ctx context.Context, o *options, log *slog.Logger) (err error) {
 	if shared != nil && !o.insecure {
 		return usageError{shared.refusal()}
 	}
-	metricsAt, err := metricsEndpoint(ctx, o.metricsListen, resolve.Default())
+	metricsAt, err := metricsEndpoint(ctx, o.metricsListen, resolve.Default(), endpoints)
 	if err != nil {
 		return err
 	}

@@ -16,8 +16,8 @@ import (
 )
 
 // metricsEndpoint returns where --metrics-listen wants /metrics; nil: nowhere. --insecure does not open it to other machines: that
-// flag speaks of who may ask for handshakes, and nobody can be told apart who asks for metrics.
-func metricsEndpoint(ctx context.Context, a *listenAddr, resolver resolve.Resolver) (*endpoint, error) {
+// flag speaks of who may ask for handshakes, and nobody can be told apart who asks for metrics. The places of taken are the service's own.
+func metricsEndpoint(ctx context.Context, a *listenAddr, resolver resolve.Resolver, taken []endpoint) (*endpoint, error) {
 	if a == nil {
 		return nil, nil
 	}
@@ -28,6 +28,12 @@ func metricsEndpoint(ctx context.Context, a *listenAddr, resolver resolve.Resolv
 	if !e.loopback {
 		return nil, usageError{fmt.Errorf("--metrics-listen %s: open to other machines; until callers can be authenticated, "+
 			"metrics are served on a loopback address or a unix socket only, with --insecure as well", a.text)}
+	}
+	for i := range taken {
+		if e.clashes(&taken[i]) {
+			return nil, usageError{fmt.Errorf("--metrics-listen %s: --listen %s is for gRPC; metrics need a place of their own",
+				a.text, taken[i].text)}
+		}
 	}
 	return &e, nil
 }

@@ -128,6 +128,41 @@ func TestMetricsAreForThisMachine(t *testing.T) {
 	}
 }
 
+// TestMetricsHaveAPlaceOfTheirOwn: where the service itself is to listen there, that is said, and not that somebody does.
+func TestMetricsHaveAPlaceOfTheirOwn(t *testing.T) {
+	socket := "unix:" + filepath.Join(t.TempDir(), "s")
+	for _, tt := range []struct {
+		listen, metrics string
+		clash           bool
+	}{
+		{"127.0.0.1:7", "127.0.0.1:7", true},
+		{"127.0.0.1:7", "[::ffff:127.0.0.1]:7", true},
+		{":7", "127.0.0.1:7", true},
+		{"0.0.0.0:7", "127.0.0.1:7", true},
+		{"0.0.0.0:7", "[::1]:7", true}, // package net listens on both families
+		{socket, socket, true},
+		{"127.0.0.1:0", "127.0.0.1:0", false},
+		{"127.0.0.1:7", "127.0.0.1:8", false},
+		{"127.0.0.1:7", "127.0.0.2:7", false},
+		{"127.0.0.1:7", "[::1]:7", false},
+		{"127.0.0.1:7", socket, false},
+		{socket, "127.0.0.1:7", false},
+	} {
+		o, err := parseFlags([]string{"--listen", tt.listen, "--metrics-listen", tt.metrics})
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken, err := endpointsOf(t.Context(), o.listen, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = metricsEndpoint(t.Context(), o.metricsListen, nil, taken)
+		if _, usage := errors.AsType[usageError](err); usage != tt.clash || usage && !strings.Contains(err.Error(), "--listen "+tt.listen) {
+			t.Errorf("--listen %s --metrics-listen %s: %v", tt.listen, tt.metrics, err)
+		}
+	}
+}
+
 // TestMetricsPortInUse: said with the flag's name, and nothing of what was listened on is left.
 func TestMetricsPortInUse(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
