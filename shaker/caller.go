@@ -33,7 +33,26 @@ func (c *callers) join(s *share) {
 // leave takes a share from its caller that owes no answer any more.
 func (c *callers) leave(s *share) {
 	s.caller.shares--
+	s.caller.tidy()
 	c.forget(s.caller)
+}
+
+// staleShares is how many shares with nothing to start may stand in a caller's queue, beside as many as owe an answer.
+const staleShares = 16
+
+// tidy takes them out where they are many. Otherwise their turns come only as places become free: where that takes as long as silence
+// does, each batch that comes, waits and is canceled would be held there.
+func (of *caller) tidy() {
+	if of.runnable.len() <= 2*of.shares+staleShares {
+		return
+	}
+	for range of.runnable.len() {
+		if s := of.runnable.pop(); s.ended == nil && s.startable() > 0 {
+			of.runnable.push(s)
+		} else {
+			s.runnable = false
+		}
+	}
 }
 
 // forget drops a caller of whom nothing is left. One that stands in the queue is kept until it comes to the front, as stale shares may

@@ -1,6 +1,7 @@
 package shaker
 
 import (
+	"errors"
 	"math/rand/v2"
 	"testing"
 )
@@ -140,5 +141,33 @@ func TestCallersAreForgotten(t *testing.T) {
 	}
 	if len(c.byName) != 0 || c.runnable.len() != 0 {
 		t.Errorf("%d callers left, %d in the queue", len(c.byName), c.runnable.len())
+	}
+}
+
+// TestCanceledBatchesAreLetGo: while no place is free, batches without number come, wait and are canceled; who waits on has its turn when
+// a place comes.
+func TestCanceledBatchesAreLetGo(t *testing.T) {
+	c := callers{byName: make(map[string]*caller)}
+	staying := sharesOf(&c, "name", 2, 1)
+	of, stale := staying[0].caller, 1<<20
+	for range 10_000 {
+		s := sharesOf(&c, "name", 1, 1)[0]
+		if c.pick(0, &stale) != nil {
+			t.Fatal("started without a place")
+		}
+		s.ended = errors.New("canceled")
+		s.next() // as drop does
+		s.owed--
+		c.leave(s)
+		if n := of.runnable.len(); n > 2*len(staying)+staleShares {
+			t.Fatalf("%d shares in the queue, and %d that owe an answer", n, of.shares)
+		}
+	}
+	for i, want := range staying {
+		if s := c.pick(100, &stale); s != want {
+			t.Fatalf("start %d is not of the one who has waited longest", i)
+		}
+		want.next()
+		c.took(want)
 	}
 }
