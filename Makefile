@@ -25,8 +25,8 @@ race: ## Run the tests with the race detector
 	go test -race ./...
 
 .PHONY: truth
-truth: ## Run the long form of the engine's tests: millions of probes whose truth is known (about seven minutes)
-	TRUTH=long go test -count=1 -timeout 20m -v -run '$(or $(RUN),.)' ./shaker
+truth: ## Run the long form of the tests: millions of probes whose truth is known, a minute of idleness (about eight minutes)
+	TRUTH=long go test -count=1 -timeout 20m -v -p 1 -run '$(or $(RUN),.)' ./shaker ./server/shakerd
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (10s)
