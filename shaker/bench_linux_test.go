@@ -3,10 +3,7 @@ package shaker
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,7 +12,7 @@ import (
 
 // BenchmarkProbe makes b.N handshakes with 64 loopback listeners (or closed ports), in batches of 10,000. ns/op is the wall
 // time per probe; cpu-ns/probe is what the process and the kernel in its name spent, both ends of each handshake included,
-// which is the figure to compare: with `halfopen_limit -m reuse` and `-m fresh`, in one run.
+// which is the figure to compare. It is for profiles; comparisons with others are made by package server/internal/bench.
 func BenchmarkProbe(b *testing.B) {
 	for _, mode := range []Mode{Reuse, Fresh} {
 		for _, shards := range []int{1, 2} {
@@ -74,52 +71,6 @@ func benchmarkProbe(b *testing.B, mode Mode, shards int, family family, open boo
 	if s.SilenceBroken > 0 {
 		b.Errorf("%d silences broken, %d unproven; longest turn %s", s.SilenceBroken, s.SilenceUnproven, s.LongestTurn)
 	}
-}
-
-// BenchmarkDial is what a prober costs that connects fully and closes with an RST: net.Dialer and SetLinger(0), 1,000 at once.
-// Its listeners are never accepted from, and their queues overflow otherwise, so another goroutine accepts and closes.
-func BenchmarkDial(b *testing.B) {
-	const listeners, atOnce = 64, 1000
-	targets := make([]string, listeners)
-	for i := range targets {
-		l, err := net.Listen("tcp4", netip.AddrPortFrom(families[0].loopback(i%8), 0).String())
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer l.Close()
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				c.Close()
-			}
-		}()
-		targets[i] = l.Addr().String()
-	}
-	var next atomic.Int64
-	var dialers sync.WaitGroup
-	dialer := net.Dialer{Timeout: patience}
-	b.ReportAllocs()
-	b.ResetTimer()
-	before := cpuTime()
-	for range atOnce {
-		dialers.Go(func() {
-			for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
-				c, err := dialer.Dial("tcp4", targets[i%listeners])
-				if err != nil {
-					b.Error(err)
-					return
-				}
-				_ = c.(*net.TCPConn).SetLinger(0)
-				c.Close()
-			}
-		})
-	}
-	dialers.Wait()
-	b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/probe")
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "probes/s")
 }
 
 // cpuTime is what this process has used so far, in user and kernel mode.
