@@ -73,6 +73,7 @@ type shard struct {
 	polled        int64 // clock at the end of the last poll
 	asked         int64 // clock at the beginning of the last poll
 	yielded       int64 // clock of the poll after which the processor was last given to others
+	signaled      bool  // a reader was woken since then
 	distrusted    int64 // nothing expires unless a poll has begun at this clock or later; 0 where there was no gap
 	distrustedFor int64 // how long the gap was
 
@@ -111,7 +112,8 @@ func (s *shard) close() { s.inbox.close() }
 // run is the loop. Each turn takes what came, starts a few, and polls; answers come before deadlines, so that an answer in
 // time is never called late. It sleeps only when there was neither anything to start nor an event, and it gives the
 // processor to others once a millisecond, without which a busy loop makes every other goroutine wait for the scheduler to
-// preempt it.
+// preempt it; and where it has woken a reader since, also when it has nothing left to do and before it sleeps: the reader is queued
+// on this processor, and would wait for the scheduler to see that it is in the kernel.
 func (s *shard) run() {
 	s.polled = clock()
 	for s.take() {
@@ -121,6 +123,9 @@ func (s *shard) run() {
 		n := s.poll(0)
 		if n == 0 && !started && !s.behind() && s.publish(false) {
 			s.tell(true)
+			if s.signaled {
+				s.yield()
+			}
 			if ms := s.rest(again); ms != 0 && s.inbox.sleep(s.closing) {
 				n = s.poll(ms)
 				s.counters.Wakes++
@@ -133,15 +138,20 @@ func (s *shard) run() {
 		s.counters.Turns++
 		s.publish(false)
 		s.tell(false)
-		if s.polled-s.yielded >= yieldDelay {
-			s.yielded = s.polled
-			runtime.Gosched()
+		if s.polled-s.yielded >= yieldDelay || s.signaled && s.queued+s.table.inFlight == 0 {
+			s.yield()
 		}
 	}
 	s.retire()
 	s.publish(true)
 	s.tell(true)
 	s.poller.close()
+}
+
+// yield gives the processor to others, those that were signaled first.
+func (s *shard) yield() {
+	s.yielded, s.signaled = s.polled, false
+	runtime.Gosched()
 }
 
 // behind reports whether a bound of the last turn has left something to do.
@@ -357,7 +367,7 @@ func (s *shard) tell(all bool) {
 			kept = append(kept, sh)
 			continue
 		}
-		sh.told = false
+		sh.told, s.signaled = false, true
 		sh.batch.signal()
 	}
 	clear(s.told[len(kept):])
