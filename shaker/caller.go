@@ -3,7 +3,8 @@ package shaker
 // caller is one of those who share the engine, and what one shard has to do for them. It belongs to the shard's loop.
 //
 // Loops serve callers in turn, and the batches of each caller in turn: whoever has a million probes waiting, in as many batches as
-// they like, gets one started, and then whoever has one. The same holds where probes wait for a place at one address.
+// they like, gets one started, and then whoever has one. Where probes wait for a place at one address, callers have their turns
+// as well, see address.
 type caller struct {
 	name     string
 	shares   int           // those that owe an answer

@@ -18,8 +18,8 @@ type Histogram struct {
 	// Buckets[i] counts the times that are at most HistogramBounds()[i] and more than the bound before it; the last one those
 	// that are more than all bounds.
 	Buckets [len(histogramBounds) + 1]uint64
-	// Sum is all times together.
-	Sum time.Duration
+	// Sum is all times together, in seconds: as a time.Duration, what a million waiting probes wait would overflow within hours.
+	Sum float64
 }
 
 // HistogramBounds returns the upper bounds of the buckets of every Histogram, all but the last, in ascending order. The slice
@@ -44,7 +44,7 @@ func (h *Histogram) observe(d time.Duration) {
 		i++
 	}
 	h.Buckets[i]++
-	h.Sum += d
+	h.Sum += d.Seconds()
 }
 
 func (h *Histogram) add(o *Histogram) {

@@ -2,6 +2,7 @@ package shaker
 
 import (
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"syscall"
@@ -37,8 +38,15 @@ func TestHistogram(t *testing.T) {
 	for _, d := range bounds {
 		want += d
 	}
-	if h.Count() != 10_000+uint64(len(bounds)) || h.Sum != want || other.Buckets[len(bounds)] != 0 {
+	if h.Count() != 10_000+uint64(len(bounds)) || math.Abs(h.Sum-want.Seconds()) > 1e-6 || other.Buckets[len(bounds)] != 0 {
 		t.Errorf("%d counted, sum %v; want %v; %v", h.Count(), h.Sum, want, other)
+	}
+	for range 10 { // more than a Duration holds, which many that wait for minutes have within hours
+		h.observe(math.MaxInt64)
+		h.add(&h)
+	}
+	if least := time.Duration(math.MaxInt64).Seconds() * 10; h.Sum < least {
+		t.Errorf("sum %v, want more than %v", h.Sum, least)
 	}
 }
 

@@ -149,5 +149,5 @@ func histogram(desc *prometheus.Desc, h *shaker.Histogram) prometheus.Metric {
 		below += h.Buckets[i]
 		buckets[bound.Seconds()] = below
 	}
-	return prometheus.MustNewConstHistogram(desc, h.Count(), h.Sum.Seconds(), buckets)
+	return prometheus.MustNewConstHistogram(desc, h.Count(), h.Sum, buckets)
 }

@@ -66,8 +66,8 @@ func TestCollectorTellsStats(t *testing.T) {
 			Started: 8, Done: [...]uint64{9, 10, 11, 12, 13, 14, 15}, Retransmits: 16, SilenceProven: 17, SilenceBroken: 18,
 			SilenceUnproven: 19, SocketsOpened: 20, StaleEvents: 21, IdleEvents: 22, SpuriousErrors: 23, SelfConnects: 24,
 			Crossings: 25, StaleResets: 26, PortsExhausted: 27, Turns: 28, Wakes: 29, LongestTurn: 30 * time.Millisecond,
-			QueueWait: shaker.Histogram{Buckets: [20]uint64{0: 1, 1: 2, 18: 3, 19: 4}, Sum: 31 * time.Second},
-			RTT:       shaker.Histogram{Buckets: [20]uint64{4: 5, 19: 1}, Sum: 32 * time.Millisecond},
+			QueueWait: shaker.Histogram{Buckets: [20]uint64{0: 1, 1: 2, 18: 3, 19: 4}, Sum: 31},
+			RTT:       shaker.Histogram{Buckets: [20]uint64{4: 5, 19: 1}, Sum: 0.032},
 		},
 	}
 	want := map[string]float64{
