@@ -52,6 +52,16 @@ var shareFaults = []fault{
 		},
 	},
 	{
+		name: "readers left behind",
+		is:   "a loop sleeps before those run whom it has woken",
+		edits: []edit{{
+			"shard_linux.go",
+			`sh.told, s.signaled = false, true`,
+			`sh.told, s.signaled = false, !fault("readers left behind")`,
+		}},
+		seen: []check{{test: "TestReadersRunBeforeALoopSleeps/reuse/ipv4", says: "the loop slept"}},
+	},
+	{
 		name: "memory ignored",
 		is:   "more probes are in flight than half of tcp_mem's pressure threshold has pages",
 		edits: []edit{{
