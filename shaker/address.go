@@ -24,14 +24,15 @@ type address struct {
 	full     bool
 	waiting  int // in all lines
 
-	lines queue[*line] // those with somebody in them, in turn, and some that had
+	lines turns[*line]
 	of    map[*caller]*line
 }
 
-// line is those jobs of one caller that wait for a place at one address, oldest first.
+// line is those jobs of one caller that wait for a place at one address, oldest first; it is there as long as there are some.
 type line struct {
 	caller      *caller
 	first, last *waiter
+	turn        turn[*line]
 }
 
 // waiter is a job that waits for a place at its address. It is linked in its line, and stands in share.parked at index.
@@ -91,21 +92,10 @@ func (a *addresses) release(to *address) (next [2]*waiter) {
 
 // hand takes out the job whose turn it is, the oldest of the next caller; there must be one.
 func (to *address) hand() *waiter {
-	for {
-		l := to.lines.pop()
-		w := l.first
-		if w != nil {
-			w.leave()
-		}
-		if l.first != nil {
-			to.lines.push(l)
-		} else {
-			delete(to.of, l.caller)
-		}
-		if w != nil {
-			return w
-		}
-	}
+	w := to.lines.first.who.first
+	to.lines.pass()
+	w.leave()
+	return w
 }
 
 // exhausted notes that the kernel had no source port left toward an address, for the probe that holds a place there. It reports
@@ -144,37 +134,19 @@ func (to *address) park(j job, s *share) {
 	s.parked = append(s.parked, w)
 }
 
-// lineOf returns the line of a caller, which stands among the others from now on until it is found empty when its turn comes, or when
-// there are many such.
+// lineOf returns the line of a caller. A new one has its turn after all that are there.
 func (to *address) lineOf(c *caller) *line {
 	l := to.of[c]
-	if l == nil {
-		l = &line{caller: c}
-		if to.of == nil {
-			to.of = make(map[*caller]*line)
-		}
-		to.of[c] = l
-		to.lines.push(l)
+	if l != nil {
+		return l
 	}
+	l = &line{caller: c}
+	if to.of == nil {
+		to.of = make(map[*caller]*line)
+	}
+	to.of[c] = l
+	to.lines.join(&l.turn, l)
 	return l
-}
-
-// emptyLines is how many lines may stand at an address with nobody in them, beside as many as there are waiters.
-const emptyLines = 16
-
-// tidy takes out the empty lines where they are many. Their turns come only as places are given back: where that takes as long as
-// silence does, each of those who come, are parked, and go away would leave a line behind.
-func (to *address) tidy() {
-	if to.lines.len() <= 2*to.waiting+emptyLines {
-		return
-	}
-	for range to.lines.len() {
-		if l := to.lines.pop(); l.first != nil {
-			to.lines.push(l)
-		} else {
-			delete(to.of, l.caller)
-		}
-	}
 }
 
 // leave takes a waiter out of its line and its share's list.
@@ -191,7 +163,10 @@ func (w *waiter) leave() {
 	}
 	w.prev, w.next = nil, nil
 	w.address.waiting--
-	w.address.tidy()
+	if w.line.first == nil {
+		w.address.lines.leave(&w.line.turn)
+		delete(w.address.of, w.line.caller)
+	}
 
 	parked := w.share.parked
 	last := len(parked) - 1

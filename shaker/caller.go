@@ -9,14 +9,15 @@ type caller struct {
 	name     string
 	shares   int           // those that owe an answer
 	inFlight int           // probes of all of them
-	runnable queue[*share] // those with something to start, in turn, and some that had
-	queued   bool          // stands in the shard's queue of callers with something to start
+	runnable turns[*share] // those with something to start
+	turn     turn[*caller] // stands among the shard's callers as long as there are such shares
 }
 
-// callers are those of one shard that it has, or lately had, something to do for.
+// callers are those of one shard that it owes answers to.
 type callers struct {
 	byName   map[string]*caller
-	runnable queue[*caller] // those with something to start, in turn, and some that had
+	spare    []*caller
+	runnable turns[*caller] // those with something to start
 }
 
 // join gives a share that begins to owe answers to its caller.
@@ -24,55 +25,48 @@ func (c *callers) join(s *share) {
 	name := s.batch.caller
 	of := c.byName[name]
 	if of == nil {
-		of = &caller{name: name}
+		if n := len(c.spare); n > 0 {
+			of, c.spare = c.spare[n-1], c.spare[:n-1]
+		} else {
+			of = new(caller)
+		}
+		of.name = name
 		c.byName[name] = of
 	}
 	of.shares++
 	s.caller = of
 }
 
-// leave takes a share from its caller that owes no answer any more.
+// leave takes a share from its caller that owes no answer any more, and forgets a caller of whom nothing is left.
 func (c *callers) leave(s *share) {
-	s.caller.shares--
-	s.caller.tidy()
-	c.forget(s.caller)
+	of := s.caller
+	s.caller = nil
+	if of.shares--; of.shares == 0 {
+		delete(c.byName, of.name)
+		*of = caller{}
+		c.spare = append(c.spare, of)
+	}
 }
 
-// staleShares is how many shares with nothing to start may stand in a caller's queue, beside as many as owe an answer.
-const staleShares = 16
-
-// tidy takes them out where they are many. Otherwise their turns come only as places become free: where that takes as long as silence
-// does, each batch that comes, waits and is canceled would be held there.
-func (of *caller) tidy() {
-	if of.runnable.len() <= 2*of.shares+staleShares {
+// enqueue puts a share that has got something to start where its turn will come, unless it has ended.
+func (c *callers) enqueue(s *share) {
+	if s.turn.stands() || s.ended != nil {
 		return
 	}
-	for range of.runnable.len() {
-		if s := of.runnable.pop(); s.ended == nil && s.startable() > 0 {
-			of.runnable.push(s)
-		} else {
-			s.runnable = false
-		}
+	s.caller.runnable.join(&s.turn, s)
+	if !s.caller.turn.stands() {
+		c.runnable.join(&s.caller.turn, s.caller)
 	}
 }
 
-// forget drops a caller of whom nothing is left. One that stands in the queue is kept until it comes to the front, as stale shares may
-// still stand in its own.
-func (c *callers) forget(of *caller) {
-	if of.shares == 0 && !of.queued {
-		delete(c.byName, of.name)
+// dequeue takes out a share that has nothing to start any more, or may not.
+func (c *callers) dequeue(s *share) {
+	if !s.turn.stands() {
+		return
 	}
-}
-
-// enqueue puts a share with something to start where its turn will come.
-func (c *callers) enqueue(s *share) {
-	if !s.runnable {
-		s.runnable = true
-		s.caller.runnable.push(s)
-	}
-	if !s.caller.queued {
-		s.caller.queued = true
-		c.runnable.push(s.caller)
+	s.caller.runnable.leave(&s.turn)
+	if s.caller.runnable.first == nil {
+		c.runnable.leave(&s.caller.turn)
 	}
 }
 
@@ -90,56 +84,48 @@ func within(share, inFlight, free int) bool {
 	return inFlight == 0 || inFlight < share*free && free > 1
 }
 
-// pick brings the share whose turn it is to the front of its caller's queue, and that caller to the front of theirs; nil where
-// nothing can be started now, or where it has passed over as many stale shares as it may. Those that have their part of the places,
-// of which so many are free, it passes over as well; each of them has something in flight, so they are fewer than there are places.
-func (c *callers) pick(free int, stale *int) *share {
-	if free <= 0 {
+// pick returns the share whose turn it is, of the caller whose turn it is; nil where nothing can be started now. Those that have their
+// part of the places, of which so many are free, it passes over; each of them has something in flight, so they are fewer than there
+// are places.
+func (c *callers) pick(free int) *share {
+	if free <= 0 || c.runnable.first == nil {
 		return nil
 	}
-	for n := c.runnable.len(); n > 0 && *stale > 0; n-- {
-		of := *c.runnable.front()
+	for first := c.runnable.first; ; {
+		of := c.runnable.first.who
 		if within(callerShare, of.inFlight, free) {
-			if s := of.pick(free, stale); s != nil {
+			if s := of.pick(free); s != nil {
 				return s
 			}
 		}
-		c.runnable.pop()
-		if of.queued = of.runnable.len() > 0; of.queued {
-			c.runnable.push(of)
-		} else {
-			c.forget(of)
+		if c.runnable.pass(); c.runnable.first == first {
+			return nil
 		}
 	}
-	return nil
 }
 
-func (of *caller) pick(free int, stale *int) *share {
-	for n := of.runnable.len(); n > 0 && *stale > 0; n-- {
-		s := *of.runnable.front()
-		switch {
-		case s.ended != nil || s.startable() == 0:
-			s.runnable = false
-			of.runnable.pop()
-			*stale--
-		case within(batchShare, s.inFlight, free):
+// pick returns the share whose turn it is; nil where all have their part.
+func (of *caller) pick(free int) *share {
+	for first := of.runnable.first; ; {
+		s := of.runnable.first.who
+		if within(batchShare, s.inFlight, free) {
 			return s
-		default:
-			of.runnable.push(of.runnable.pop())
+		}
+		if of.runnable.pass(); of.runnable.first == first {
+			return nil
 		}
 	}
-	return nil
 }
 
 // took is called when a job was taken from the share that pick returned: its turn is over, and its caller's.
 func (c *callers) took(s *share) {
 	of := s.caller
-	of.runnable.pop()
-	if s.runnable = s.startable() > 0; s.runnable {
-		of.runnable.push(s)
+	if s.startable() > 0 {
+		of.runnable.pass()
+	} else {
+		c.dequeue(s) // and with its last share the caller
 	}
-	c.runnable.pop()
-	if of.queued = of.runnable.len() > 0; of.queued {
-		c.runnable.push(of)
+	if of.turn.stands() {
+		c.runnable.pass()
 	}
 }

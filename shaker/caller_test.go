@@ -25,9 +25,8 @@ func TestCallersTakeTurns(t *testing.T) {
 	sharesOf(&c, "many", 100, 1000)
 	sharesOf(&c, "two", 2, 1000)
 	sharesOf(&c, "one", 1, 1000)
-	stale := 1 << 20
 	start := func() *share {
-		s := c.pick(1<<20, &stale)
+		s := c.pick(1 << 20)
 		s.next()
 		c.took(s)
 		return s
@@ -62,10 +61,9 @@ func TestCallersTakeTurns(t *testing.T) {
 func TestPartsOfThePlaces(t *testing.T) {
 	for _, places := range []int{1, 2, 10, 1000} {
 		c := callers{byName: make(map[string]*caller)}
-		stale := 1 << 20
 		table := table{capacity: places}
 		fill := func() (n int) {
-			for s := c.pick(table.free(), &stale); s != nil; s = c.pick(table.free(), &stale) {
+			for s := c.pick(table.free()); s != nil; s = c.pick(table.free()) {
 				s.next()
 				c.took(s)
 				table.fly(table.takeVacant(), s)
@@ -90,14 +88,13 @@ func TestPartsOfThePlaces(t *testing.T) {
 	}
 }
 
-// TestCallersAreForgotten plays any order of coming, starting, ending and going: whoever owes an answer is known, and who has nothing
-// to start and owes nothing is not, once the queues were looked through.
+// TestCallersAreForgotten plays any order of coming, starting, ending and going: whoever owes an answer is known, and of who owes
+// nothing nothing is left, whether there are places or not.
 func TestCallersAreForgotten(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	c := callers{byName: make(map[string]*caller)}
-	stale := 1 << 20
 	shares := make([]*share, 20)
 	for i := range shares {
 		shares[i] = &share{batch: &Batch{caller: string(rune('a' + i%5))}, flying: none}
@@ -116,31 +113,33 @@ func TestCallersAreForgotten(t *testing.T) {
 			}
 			s.add(make([]job, 1+rng.IntN(3)))
 			c.enqueue(s)
-		case 1: // as drop does for a batch that has ended
+		case 1: // as end and drop do for a batch whose context has ended
+			c.dequeue(s)
 			for s.startable() > 0 {
 				s.next()
 				answer(s)
 			}
 		default:
-			if s := c.pick(100, &stale); s != nil {
+			if s := c.pick(100); s != nil {
 				s.next()
 				c.took(s)
 				answer(s)
 			}
 		}
 		for _, s := range shares {
-			if known := c.byName[s.batch.caller]; s.owed > 0 && (known == nil || known != s.caller || !s.runnable || !known.queued) {
+			known := c.byName[s.batch.caller]
+			if s.owed > 0 && (known == nil || known != s.caller || !known.turn.stands()) || s.turn.stands() != (s.owed > 0) {
 				t.Fatalf("%+v of %+v", s, known)
 			}
 		}
 	}
-	for s := c.pick(100, &stale); s != nil; s = c.pick(100, &stale) {
+	for s := c.pick(100); s != nil; s = c.pick(100) {
 		s.next()
 		c.took(s)
 		answer(s)
 	}
-	if len(c.byName) != 0 || c.runnable.len() != 0 {
-		t.Errorf("%d callers left, %d in the queue", len(c.byName), c.runnable.len())
+	if len(c.byName) != 0 || c.runnable.first != nil || len(c.spare) > 5 {
+		t.Errorf("%d callers left, the next is %v; %d to be used again", len(c.byName), c.runnable.first, len(c.spare))
 	}
 }
 
@@ -149,22 +148,24 @@ func TestCallersAreForgotten(t *testing.T) {
 func TestCanceledBatchesAreLetGo(t *testing.T) {
 	c := callers{byName: make(map[string]*caller)}
 	staying := sharesOf(&c, "name", 2, 1)
-	of, stale := staying[0].caller, 1<<20
+	of := staying[0].caller
 	for range 10_000 {
 		s := sharesOf(&c, "name", 1, 1)[0]
-		if c.pick(0, &stale) != nil {
+		if c.pick(0) != nil {
 			t.Fatal("started without a place")
 		}
-		s.ended = errors.New("canceled")
-		s.next() // as drop does
+		s.ended = errors.New("canceled") // as end and drop do
+		c.dequeue(s)
+		s.next()
 		s.owed--
 		c.leave(s)
-		if n := of.runnable.len(); n > 2*len(staying)+staleShares {
-			t.Fatalf("%d shares in the queue, and %d that owe an answer", n, of.shares)
+		first, second := of.runnable.first, of.runnable.first.next
+		if of.shares != 2 || first.who != staying[0] || second.who != staying[1] || second.next != first {
+			t.Fatalf("%d owe an answer; first %p, then %p", of.shares, first.who, second.who)
 		}
 	}
 	for i, want := range staying {
-		if s := c.pick(100, &stale); s != want {
+		if s := c.pick(100); s != want {
 			t.Fatalf("start %d is not of the one who has waited longest", i)
 		}
 		want.next()

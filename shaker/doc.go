@@ -60,7 +60,7 @@
 //     TestWaitingDoesNotCount).
 //  10. Fair blame. Whatever our own kernel refuses to send is LocalError, never the target's fault
 //     (TestExhaustedPortsAreOurTrouble, TestDescriptorsExhaustedAreOurTrouble, TestRoutesThatLeadNowhere, TestAnotherMachine).
-//  11. Fair shares. Callers start probes in turn, and the batches of each in turn, also where they wait for a place at one address;
+//  11. Fair shares. Callers start probes in turn, also where they wait for a place at one address, and the batches of each in turn;
 //     and of two or more places in flight none can hold all (TestCallersInTurn, TestCallersInTurnAtOneAddress,
 //     TestNewcomersAreNotKeptWaiting).
 //  12. Close means gone. It returns after every probe was answered, every loop has ended and every socket is closed

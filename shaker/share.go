@@ -7,7 +7,7 @@ package shaker
 // handed, having got room and waiting for its turn again; or flying, in a slot of the table. Owed counts all four.
 type share struct {
 	batch  *Batch
-	caller *caller // while owed is not 0, and as long after as it is runnable
+	caller *caller // while owed is not 0
 	owed   int
 
 	chunks   queue[[]job]
@@ -17,10 +17,10 @@ type share struct {
 	flying   int32 // first of the slots in flight, linked by slot.next; none if there is none
 	inFlight int
 
-	runnable bool  // stands in its caller's queue of shares with something to start
-	ended    error // why nothing of it may start any more; nil while all is well
-	told     bool  // stands in the shard's list of batches to signal
-	untold   int64 // clock of the poll before the first result that it was not signaled for, where told
+	turn   turn[*share] // stands among those of its caller as long as it has something to start and has not ended
+	ended  error        // why nothing of it may start any more; nil while all is well
+	told   bool         // stands in the shard's list of batches to signal
+	untold int64        // clock of the poll before the first result that it was not signaled for, where told
 }
 
 func (s *share) add(jobs []job) {

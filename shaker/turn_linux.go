@@ -4,11 +4,9 @@ package shaker
 // addresses, and a permit of the pace. It returns when to come back if it is the pace that holds it up, else 0.
 func (s *shard) start() (started bool, again int64) {
 	begun := clock()
-	stale := staleSharesPerTurn
 	for n, now := 0, begun; n < startsPerTurn && now-begun < startTime; n, now = n+1, clock() {
-		sh := s.callers.pick(s.table.free(), &stale)
+		sh := s.callers.pick(s.table.free())
 		if sh == nil {
-			started = started || stale == 0
 			break
 		}
 		if !s.permit {

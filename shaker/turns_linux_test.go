@@ -2,9 +2,11 @@ package shaker
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
+	"weak"
 )
 
 // TestCallersInTurn: the engine starts 1,000 probes a second. One caller has a hundred thousand waiting, in a hundred batches; another,
@@ -61,6 +63,42 @@ func TestCallersInTurnAtOneAddress(t *testing.T) {
 		cancel()
 		drain(greedy)
 	})
+}
+
+// TestCanceledBatchesAreForgotten: while others hold every place, batches come, wait and are canceled. They are not kept until a place
+// is free, but for those of the last message that a loop has read.
+func TestCanceledBatchesAreForgotten(t *testing.T) {
+	mute := silent(t, families[0].loopback(0))
+	e := newEngine(t, Config{Shards: 1, MaxInFlight: 2})
+	for _, name := range []string{"one", "another"} {
+		b := e.OpenFor(patient(t), name)
+		if err := b.Add([]Probe{{Addr: mute, Timeout: patience}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "every place is held", func() bool { return e.Stats().InFlight == 2 })
+	var gone [100]weak.Pointer[Batch]
+	for i := range gone {
+		ctx, cancel := context.WithCancel(patient(t))
+		b := e.OpenFor(ctx, "late")
+		if err := b.Add([]Probe{{Addr: mute}}); err != nil {
+			t.Fatal(err)
+		}
+		b.Finish()
+		cancel()
+		drain(b)
+		gone[i] = weak.Make(b)
+	}
+	kept := 0
+	runtime.GC()
+	for _, b := range gone {
+		if b.Value() != nil {
+			kept++
+		}
+	}
+	if kept > len(gone)/10 {
+		t.Errorf("%d of %d batches that are over are still there", kept, len(gone))
+	}
 }
 
 // ask makes one probe for a caller.
