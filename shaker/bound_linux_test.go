@@ -83,7 +83,7 @@ func TestSilenceHoldsAPage(t *testing.T) {
 		mute := silent(t, f.loopback(0))
 		e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: places})
 		if s := e.Stats(); s.MaxInFlight < places {
-			t.Skip("too few in flight: " + s.MaxInFlightDetail)
+			testnet.Skip(t, "too few in flight: "+s.MaxInFlightDetail)
 		}
 		ctx, cancel := context.WithCancel(patient(t))
 		before := tcpPages(t)

@@ -34,7 +34,7 @@ func TestResentSYNsOnTheWire(t *testing.T) {
 			})
 			e := newEngine(t, Config{Mode: Reuse, Shards: 2, MaxInFlight: probes + probes/4, Rate: rate})
 			if s := e.Stats(); s.MaxInFlight < probes {
-				t.Skip("too few in flight: " + s.MaxInFlightDetail)
+				testnet.Skip(t, "too few in flight: "+s.MaxInFlightDetail)
 			}
 			before := testnet.Counters(t)
 			batch, err := e.Submit(patient(t), probesOf(probes, func(i int) Probe {

@@ -153,10 +153,7 @@ func TestBacklogsOfAllProcessors(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := len(received()); n != all.Count() {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("%d processors, of which %d are ours, and CI must not skip", n, all.Count())
-		}
-		t.Skipf("%d processors, of which %d are ours: those of others cannot be seen to be flushed", n, all.Count())
+		Skip(t, fmt.Sprintf("%d processors, of which %d are ours: those of others cannot be seen to be flushed", n, all.Count()))
 	}
 	tap := NewTap(t, "lo", nil)
 	before := received()
