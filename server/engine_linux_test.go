@@ -85,8 +85,17 @@ func TestWithTheEngine(t *testing.T) {
 	}
 
 	// Loopback connects in order: had a probe been noticed, this connection would not be the first that is accepted.
-	mine := dial(t, open4)
-	if first := accept(t, open4); first.RemoteAddr().String() != mine.LocalAddr().String() {
+	mine, err := net.Dial("tcp4", open4.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mine.Close()
+	first, err := open4.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if first.RemoteAddr().String() != mine.LocalAddr().String() {
 		t.Errorf("the listener noticed %v", first.RemoteAddr())
 	}
 }

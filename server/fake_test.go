@@ -325,3 +325,13 @@ func startConn(t testing.TB, c Config) (*grpc.ClientConn, *Server, func()) {
 	t.Cleanup(stop)
 	return conn, s, stop
 }
+
+func listen(t *testing.T, network, address string) net.Listener {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
+	"github.com/CarterTsai/tcp-shaker/server/internal/connlimit"
 )
 
 // lastGrace is how long RPCs may still take after Drain, before their connections are closed: time for streams to tell
@@ -43,11 +44,11 @@ func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...net.
 	reflection.Register(g)
 	s.registered(g)
 
-	limit := newConnLimit(s.limits.Connections, s.limits.ConnectionsPerPeer)
+	limit := connlimit.New(s.limits.Connections, s.limits.ConnectionsPerPeer)
 	served := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() {
-			err := g.Serve(limit.wrap(l))
+			err := g.Serve(limit.Wrap(l))
 			if errors.Is(err, grpc.ErrServerStopped) { // ctx had ended before this goroutine ran
 				err = nil
 			}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/CarterTsai/tcp-shaker/server/internal/connlimit"
 )
 
 // What those who scrape may do. net/http has no bound in most of these.
@@ -59,7 +61,7 @@ func (m *Metrics) Serve(ctx context.Context, l net.Listener, log *slog.Logger) e
 	}
 	defer server.Close()
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(limited(l, MaxConnections)) }()
+	go func() { served <- server.Serve(connlimit.New(MaxConnections, MaxConnections).Wrap(l)) }()
 	select {
 	case err := <-served: // before a stop that is always an error
 		return fmt.Errorf("metrics: %v: %w", l.Addr(), err)

@@ -31,7 +31,7 @@ func (d daemon) address(network string) string {
 // buildDaemon compiles it, once.
 var buildDaemon = sync.OnceValues(func() (string, error) {
 	// The test cache has to know of the source that goes into the binary; it takes note of the directories that a test reads.
-	for _, dir := range []string{"../../shakerd", "../..", "../../internal/errno", "../../metrics", "../../policy", "../../resolve", "../../target"} {
+	for _, dir := range []string{"../../shakerd", "../..", "../../internal/connlimit", "../../internal/errno", "../../metrics", "../../policy", "../../resolve", "../../target"} {
 		if _, err := os.ReadDir(dir); err != nil {
 			return "", err
 		}

@@ -1,4 +1,5 @@
-package server
+// Package connlimit bounds the connections that listeners have open: net/http and grpc-go have no such bound.
+package connlimit
 
 import (
 	"net"
@@ -6,9 +7,9 @@ import (
 	"sync"
 )
 
-// connLimit bounds the connections that are open at a time, on all the listeners that it wraps together. grpc-go has no such
-// bound: each connection holds a file descriptor, which the probes need as well, and some 100 KB.
-type connLimit struct {
+// Limit bounds the connections that are open at a time, on all the listeners that it wraps together: each holds a file descriptor,
+// which the probes need as well, and some 100 KB. Make one with New. Safe for concurrent use.
+type Limit struct {
 	total, perPeer int
 
 	mu     sync.Mutex // protects what follows
@@ -16,16 +17,19 @@ type connLimit struct {
 	byPeer map[netip.Addr]int // peers with a connection; none is 0
 }
 
-func newConnLimit(total, perPeer int) *connLimit {
-	return &connLimit{total: total, perPeer: perPeer, byPeer: make(map[netip.Addr]int)}
+// New returns a Limit of so many connections in all, and so many from one IP address; both at least 1, or nobody is let in.
+func New(total, perPeer int) *Limit {
+	return &Limit{total: total, perPeer: perPeer, byPeer: make(map[netip.Addr]int)}
 }
 
-// wrap returns l with the bound: a connection too many is closed as soon as it is accepted.
-func (c *connLimit) wrap(l net.Listener) net.Listener { return &limitedListener{Listener: l, limit: c} }
+// Wrap returns l with the bound: a connection too many is closed as soon as it is accepted. To let it wait in the kernel's queue
+// instead would make others wait behind all the slow peers there, for as long as each of them may take. Closing what is returned
+// closes l; an error of Accept is l's.
+func (c *Limit) Wrap(l net.Listener) net.Listener { return &limitedListener{Listener: l, limit: c} }
 
 // enter takes a place for peer, where there is one. A peer without an address, as on a unix socket, counts in the total
 // alone.
-func (c *connLimit) enter(peer netip.Addr) bool {
+func (c *Limit) enter(peer netip.Addr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.open >= c.total || peer.IsValid() && c.byPeer[peer] >= c.perPeer {
@@ -39,7 +43,7 @@ func (c *connLimit) enter(peer netip.Addr) bool {
 }
 
 // leave gives a place back.
-func (c *connLimit) leave(peer netip.Addr) {
+func (c *Limit) leave(peer netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open--
@@ -53,7 +57,7 @@ func (c *connLimit) leave(peer netip.Addr) {
 
 type limitedListener struct {
 	net.Listener
-	limit *connLimit
+	limit *Limit
 }
 
 // Accept returns the next connection that has a place.

@@ -1,4 +1,4 @@
-package server
+package connlimit
 
 import (
 	"errors"
@@ -39,12 +39,12 @@ func accept(t *testing.T, l net.Listener) net.Conn {
 	return conn
 }
 
-// TestConnLimit: one connection too many is closed at once, for a peer and in all; a place comes back when its connection is
+// TestLimit: one connection too many is closed at once, for a peer and in all; a place comes back when its connection is
 // closed, exactly once.
-func TestConnLimit(t *testing.T) {
-	limit := newConnLimit(3, 2)
-	tcp := limit.wrap(listen(t, "tcp", "127.0.0.1:0"))
-	unix := limit.wrap(listen(t, "unix", filepath.Join(t.TempDir(), "socket")))
+func TestLimit(t *testing.T) {
+	limit := New(3, 2)
+	tcp := limit.Wrap(listen(t, "tcp", "127.0.0.1:0"))
+	unix := limit.Wrap(listen(t, "unix", filepath.Join(t.TempDir(), "socket")))
 
 	dial(t, tcp)
 	dial(t, tcp)
@@ -84,9 +84,9 @@ func TestConnLimit(t *testing.T) {
 	unix.Close()
 }
 
-// TestConnLimitForgetsPeers: who has no connection takes no memory.
-func TestConnLimitForgetsPeers(t *testing.T) {
-	limit := newConnLimit(2, 1)
+// TestLimitForgetsPeers: who has no connection takes no memory.
+func TestLimitForgetsPeers(t *testing.T) {
+	limit := New(2, 1)
 	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
 	if !limit.enter(a) || limit.enter(a) || !limit.enter(b) || limit.enter(netip.Addr{}) {
 		t.Error("places given wrongly")
