@@ -99,7 +99,8 @@ func (b *Batch) release() {
 	}
 }
 
-// Ready returns a channel that gives a token when Take has something to give, or when the batch is over. A token can turn
+// Ready returns a channel that gives a token when Take has something to give, or when the batch is over. Where others are to
+// follow, a busy loop gives it up to a millisecond after a result, and for those that came meanwhile together. A token can turn
 // out to be for nothing.
 func (b *Batch) Ready() <-chan struct{} { return b.ready }
 

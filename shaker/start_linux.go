@@ -43,7 +43,8 @@ func start(config Config) (*Engine, error) {
 	e.pace.set(config.Rate)
 	for k := range config.Shards {
 		// Parts of the bounds, such that they add up to no more than the whole, but at least one each.
-		capacity := config.MaxInFlight*(k+1)/config.Shards - config.MaxInFlight*k/config.Shards
+		part := func(k int) int { return int(int64(config.MaxInFlight) * int64(k) / int64(config.Shards)) }
+		capacity := part(k+1) - part(k)
 		s, err := newShard(e, capacity, max(1, e.limit/config.Shards), portRange)
 		if err != nil {
 			for _, s := range e.shards {

@@ -448,7 +448,8 @@ type Limits struct {
 	// timeouts with them.
 	InFlight uint32 `protobuf:"varint,6,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
 	// What in_flight follows from: one sentence in English for a person, not to be parsed, such as `18336: asked for 65536,
-	// descriptors allow 18336, tcp_mem 191933`. The least of the three is in force. Never empty.
+	// descriptors allow 18336, tcp_mem 191933`. The least of the three is in force, but at least one for each loop of the
+	// engine. Never empty.
 	InFlightDetail string `protobuf:"bytes,7,opt,name=in_flight_detail,json=inFlightDetail,proto3" json:"in_flight_detail,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
