@@ -120,9 +120,7 @@ func (s *session) start(t *task, addrs []netip.Addr, port uint16) {
 		s.answer(t, finding{reason: cutOff, detail: detailCut})
 		return
 	}
-	if t.options.addresses == tcpshakerv1.AddressPolicy_ADDRESS_POLICY_FIRST {
-		addrs = addrs[:1]
-	}
+	addrs = addrs[:min(len(addrs), t.options.addressesAtMost())]
 	t.setAddresses(addrs, port)
 	s.startRound(t)
 }

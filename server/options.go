@@ -67,3 +67,11 @@ func decodeOptions(o *tcpshakerv1.CheckOptions, maxTimeout time.Duration) (*opti
 	}
 	return decoded, wrong
 }
+
+// addressesAtMost is how many addresses of a name are probed.
+func (o *options) addressesAtMost() int {
+	if o.addresses == tcpshakerv1.AddressPolicy_ADDRESS_POLICY_FIRST {
+		return 1
+	}
+	return maxAddresses
+}

@@ -64,13 +64,14 @@ func targetBound(index uint64, text string, o *options) int {
 
 // addressesAtMost is how many addresses of a target can be probed.
 func addressesAtMost(text string, o *options) int {
-	if o.addresses == tcpshakerv1.AddressPolicy_ADDRESS_POLICY_FIRST {
+	most := o.addressesAtMost()
+	if most == 1 {
 		return 1
 	}
 	if t, err := target.Parse(text); err != nil || t.Name == "" {
 		return 1
 	}
-	return maxAddresses
+	return most
 }
 
 // resultSize is an upper bound of the encoded size of r within its response, and close to it: it takes small fields at their

@@ -5,12 +5,11 @@ import (
 	"time"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
-	"github.com/CarterTsai/tcp-shaker/server/resolve"
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
 
-// maxAddresses is how many addresses of a name are used, in the resolver's order.
-const maxAddresses = resolve.MaxAddrs
+// maxAddresses is how many addresses of a name are probed, in the resolver's order. All that there are, are judged.
+const maxAddresses = 16
 
 // address is one address of a target under way. Its handshakes fold into one finding, the heaviest (see weight).
 type address struct {

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 )
 
-// MaxAddrs is how many addresses of a name are kept.
-const MaxAddrs = 16
+// MaxAddrs is how many addresses a name may have: more than fit into one answer of DNS, which has 64 KiB (RFC 1035 section
+// 4.2.2). A resolver that gives more, as a file of hosts could, is not believed, rather than some of them kept: whoever
+// judges a name by its addresses has to see them all.
+const MaxAddrs = 8192
 
 var (
 	// ErrNotFound says that the name does not exist or has no address of the family asked for.
@@ -29,8 +30,8 @@ type Answer struct {
 	// Waiters are the ids of all who asked, in that order; at least one. They are the receiver's.
 	Waiters []uint32
 
-	// Addrs are the name's addresses: at least 1 and at most MaxAddrs, in the resolver's order, without duplicates, none
-	// IPv4-mapped, none with a zone. nil with Err. They are the receiver's.
+	// Addrs are all of the name's addresses of the family: at least 1 and at most MaxAddrs, in the resolver's order, without
+	// duplicates, none IPv4-mapped, none with a zone. nil with Err. They are the receiver's.
 	Addrs []netip.Addr
 
 	// Err is nil, or wraps exactly one of ErrNotFound, ErrLookupFailed and, where the context of the Request had ended,
@@ -43,14 +44,14 @@ type Answer struct {
 // A zone is taken off and the address stays: dropped, it would escape a policy that denies a name for one of its addresses.
 func tidy(addrs []netip.Addr, family Family) []netip.Addr {
 	var kept []netip.Addr
+	seen := make(map[netip.Addr]struct{}, len(addrs))
 	for _, addr := range addrs {
 		addr = addr.Unmap().WithZone("")
-		if !family.has(addr) || slices.Contains(kept, addr) {
+		if _, twice := seen[addr]; twice || !family.has(addr) {
 			continue
 		}
-		if kept = append(kept, addr); len(kept) == MaxAddrs {
-			break
-		}
+		seen[addr] = struct{}{}
+		kept = append(kept, addr)
 	}
 	return kept
 }

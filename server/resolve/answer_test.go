@@ -19,9 +19,9 @@ func ask(ctx context.Context, t *testing.T, family Family, f resolverFunc) Answe
 }
 
 func TestAddresses(t *testing.T) {
-	many := make([]netip.Addr, 0, 100)
-	for i := range byte(100) {
-		many = append(many, netip.AddrFrom4([4]byte{192, 0, 2, i}))
+	many := make([]netip.Addr, 0, 1000)
+	for i := range 1000 {
+		many = append(many, netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}))
 	}
 	tests := []struct {
 		name   string
@@ -39,8 +39,8 @@ func TestAddresses(t *testing.T) {
 		{"no address at all", Any, []netip.Addr{{}}, nil},
 		{"none", Any, nil, nil},
 		{"none of the family", IPv6, addrs("192.0.2.1"), nil},
-		{"sixteen", Any, many, many[:MaxAddrs]},
-		{"sixteen of the family", IPv4, append(addrs("::1", "::2", "::3"), many...), many[:MaxAddrs]},
+		{"a thousand", Any, many, many},
+		{"a thousand of the family", IPv4, append(addrs("::1", "::2", "::3"), many...), many},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,5 +139,21 @@ func TestPanic(t *testing.T) {
 	r.Lookup("good", Any, 2)
 	if got := <-r.Answers(); got.Err != nil {
 		t.Errorf("the lookup after it: %+v", got)
+	}
+}
+
+// TestTooManyAddresses: a name is told with all of its addresses, or not at all.
+func TestTooManyAddresses(t *testing.T) {
+	for n, fails := range map[int]bool{MaxAddrs: false, MaxAddrs + 1: true} {
+		got := ask(t.Context(), t, Any, func(context.Context, string, string) ([]netip.Addr, error) {
+			all := make([]netip.Addr, n)
+			for i := range all {
+				all[i] = netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
+			}
+			return all, nil
+		})
+		if errors.Is(got.Err, ErrLookupFailed) != fails || fails != (len(got.Addrs) != n) {
+			t.Errorf("%d addresses: %d kept, error %v", n, len(got.Addrs), got.Err)
+		}
 	}
 }

@@ -71,6 +71,9 @@ func (g *Group) lookup(r *Request, name string, family Family) ([]netip.Addr, er
 	if err != nil {
 		return nil, classify(ctx, err)
 	}
+	if len(addrs) > MaxAddrs {
+		return nil, fmt.Errorf("%w: %d addresses, more than %d", ErrLookupFailed, len(addrs), MaxAddrs)
+	}
 	if addrs = tidy(addrs, family); addrs == nil {
 		return nil, fmt.Errorf("%w: no address of the family", ErrNotFound)
 	}
