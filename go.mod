@@ -8,6 +8,7 @@ tool (
 )
 
 require (
+	github.com/gaissmai/bart v0.30.0
 	github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus v1.1.1
 	github.com/grpc-ecosystem/go-grpc-middleware/v2 v2.3.4
 	github.com/prometheus/client_golang v1.25.0

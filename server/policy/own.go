@@ -31,9 +31,16 @@ type own struct {
 
 // reading is one look at the interfaces. It does not change once it is stored.
 type reading struct {
-	at    time.Time // when it was made, or tried
-	rules map[netip.Addr]Rule
-	err   error // why it could not be made; rules are then those of the one before
+	at    time.Time               // when it was made, or tried
+	rules map[netip.Addr]Rule     // for the never-list
+	own   map[netip.Addr]struct{} // this host's addresses, whether they are on the never-list or not
+	err   error                   // why it could not be made; rules and own are then those of the one before
+}
+
+// isOwn reports whether ip is an address of this host's interfaces.
+func (r *reading) isOwn(ip netip.Addr) bool {
+	_, ok := r.own[ip]
+	return ok
 }
 
 func newOwn(read func() ([]netip.Prefix, error), shared bool) *own {
@@ -46,13 +53,13 @@ func newOwn(read func() ([]netip.Prefix, error), shared bool) *own {
 	return o
 }
 
-// current returns the rules for single addresses: this host's own, if the service is shared, and its networks' broadcasts.
-func (o *own) current() map[netip.Addr]Rule {
+// current returns the reading to judge by: the last if it is young enough, else a new one.
+func (o *own) current() *reading {
 	last := o.last.Load()
 	if time.Since(last.at) >= ownMaxAge {
 		last = o.refresh()
 	}
-	return last.rules
+	return last
 }
 
 func (o *own) lastError() error { return o.last.Load().err }
@@ -67,15 +74,16 @@ func (o *own) refresh() *reading {
 	next := &reading{at: time.Now()}
 	prefixes, err := o.read()
 	if err != nil {
-		next.rules, next.err = last.rules, fmt.Errorf("read own addresses: %w", err)
+		next.rules, next.own, next.err = last.rules, last.own, fmt.Errorf("read own addresses: %w", err)
 	} else {
-		next.rules = ownRules(prefixes, o.shared)
+		next.rules, next.own = ownRules(prefixes, o.shared), ownAddrs(prefixes)
 	}
 	o.last.Store(next)
 	return next
 }
 
-// ownRules makes the rules of the addresses of one reading.
+// ownRules makes the rules for single addresses of one reading: this host's own, if the service is shared, and its networks'
+// broadcasts.
 func ownRules(prefixes []netip.Prefix, shared bool) map[netip.Addr]Rule {
 	rules := make(map[netip.Addr]Rule)
 	for _, prefix := range prefixes {
@@ -95,6 +103,17 @@ func ownRules(prefixes []netip.Prefix, shared bool) map[netip.Addr]Rule {
 		}
 	}
 	return rules
+}
+
+// ownAddrs returns this host's own addresses of one reading.
+func ownAddrs(prefixes []netip.Prefix) map[netip.Addr]struct{} {
+	addrs := make(map[netip.Addr]struct{}, len(prefixes))
+	for _, prefix := range prefixes {
+		if prefix.IsValid() {
+			addrs[prefix.Addr().Unmap().WithZone("")] = struct{}{}
+		}
+	}
+	return addrs
 }
 
 // broadcastOf returns the last address of an IPv4 network, its broadcast address (RFC 922 section 7). Networks of 31 bits

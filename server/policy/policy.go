@@ -19,7 +19,7 @@ type Config struct {
 
 	// OwnAddrs returns the addresses of this host, each with the length of its network's prefix, which tells the network's
 	// broadcast address. nil means the interfaces' (net.InterfaceAddrs). It is called by New, and by Allow at most every
-	// ownMaxAge, one call at a time.
+	// ownMaxAge, one call at a time. AllowFor and AllowNamed count as Allow here.
 	OwnAddrs func() ([]netip.Prefix, error)
 }
 
@@ -52,7 +52,7 @@ func (p *Policy) Allow(addr netip.AddrPort) error {
 	if !ip.IsValid() {
 		return &DeniedError{Rule: NoAddress}
 	}
-	own := p.own.current()
+	own := p.own.current().rules
 	if rule := p.judge(ip, own); rule != Allowed {
 		return &DeniedError{Rule: rule, Addr: ip}
 	}
@@ -73,31 +73,41 @@ func (p *Policy) Allow(addr netip.AddrPort) error {
 // should then not be started.
 func (p *Policy) OwnAddrsError() error { return p.own.lastError() }
 
-// judge gives the first rule that denies ip itself. An IPv4 address is no IPv4-mapped IPv6 one here, and none has a zone.
+// judge gives the first rule of the never-list that denies ip itself. An IPv4 address is no IPv4-mapped IPv6 one here, and none
+// has a zone.
 func (p *Policy) judge(ip netip.Addr, own map[netip.Addr]Rule) Rule {
+	rule := p.fixed(ip)
+	if rule == Allowed {
+		rule = own[ip] // zero, hence Allowed, for all others
+	}
+	if rule != Allowed && p.excepted(ip) {
+		return Allowed
+	}
+	return rule
+}
+
+// fixed gives the first network of the never-list that holds ip.
+func (p *Policy) fixed(ip netip.Addr) Rule {
 	fixed := p.fixed6
 	if ip.Is4() {
 		fixed = p.fixed4
 	}
-	rule := Allowed
 	for i := range fixed {
 		if fixed[i].prefix.Contains(ip) {
-			rule = fixed[i].rule
-			break
+			return fixed[i].rule
 		}
 	}
-	if rule == Allowed {
-		rule = own[ip] // zero, hence Allowed, for all others
-	}
-	if rule == Allowed {
-		return Allowed
-	}
+	return Allowed
+}
+
+// excepted reports whether an operator names ip in Config.Except.
+func (p *Policy) excepted(ip netip.Addr) bool {
 	for _, prefix := range p.except {
 		if prefix.Contains(ip) {
-			return Allowed
+			return true
 		}
 	}
-	return rule
+	return false
 }
 
 // unmapPrefix returns the IPv4 form of an IPv4-mapped prefix (::ffff:0:0/96 and longer), and others masked. A shorter prefix

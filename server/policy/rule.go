@@ -28,6 +28,20 @@ const (
 	Loopback
 	// OwnAddress: an address of this host's interfaces; with Config.Shared only.
 	OwnAddress
+
+	// The rest are those of a caller's own rules; Allow gives none of them.
+
+	// NotAllowed: no allow rule matches address and port.
+	NotAllowed
+	// DeniedByRule: a deny rule matches address and port.
+	DeniedByRule
+	// NeedsAddressRule: the address of a name that is allowed, but one that needs an allow address rule besides, and none
+	// matches address and port.
+	NeedsAddressRule
+	// NameNotAllowed: no allow rule matches name and port.
+	NameNotAllowed
+	// NameDenied: a deny rule matches name and port.
+	NameDenied
 )
 
 var ruleWords = [...]string{
@@ -40,6 +54,12 @@ var ruleWords = [...]string{
 	Metadata:    "the address of a metadata service",
 	Loopback:    "a loopback address",
 	OwnAddress:  "an address of the service's own host",
+
+	NotAllowed:       "an address that no rule allows with this port",
+	DeniedByRule:     "an address that a rule denies with this port",
+	NeedsAddressRule: "an address that needs a rule besides its name's",
+	NameNotAllowed:   "a name that no rule allows with this port",
+	NameDenied:       "a name that a rule denies with this port",
 }
 
 // String returns what the rule calls an address that it denies, such as "a multicast address".
@@ -50,11 +70,13 @@ func (r Rule) String() string {
 	return "rule " + strconv.Itoa(int(r))
 }
 
-// DeniedError says that an address is not probed, and by which rule. All errors of Allow are of this type.
+// DeniedError says that an address or a name is not probed, and by which rule. All errors of Allow, AllowFor, AllowName and
+// AllowNamed are of this type.
 type DeniedError struct {
 	// Rule is the rule that denies. Never Allowed.
 	Rule Rule
-	// Addr is the address that was asked about, unmapped and without its zone. Not valid with NoAddress.
+	// Addr is the address that was asked about, unmapped and without its zone. Not valid with NoAddress
+	// and for a name, which is not told: it may be long.
 	Addr netip.Addr
 	// Inside is the IPv4 inside Addr that the rule is about. Not valid where the rule is about Addr itself.
 	Inside netip.Addr
