@@ -1,9 +1,12 @@
 package policy
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestAllowName(t *testing.T) {
@@ -205,4 +208,28 @@ func TestGloballyReachable(t *testing.T) {
 			t.Errorf("%s: %t, want %t", ip, got, want)
 		}
 	}
+}
+
+// TestAllowNamedKnowsOwnAddresses as they change, without Config.Shared, and those of the last reading where one fails.
+func TestAllowNamedKnowsOwnAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var own []netip.Prefix
+		var err error
+		p := New(Config{OwnAddrs: func() ([]netip.Prefix, error) { return own, err }})
+		r := Compile(mustRules("*:443"), nil)
+		expect := func(when string, want Rule) {
+			t.Helper()
+			time.Sleep(ownMaxAge)
+			if got := ruleIn(t, when, p.AllowNamed(r, netip.MustParseAddrPort("8.8.4.4:443"))); got != want {
+				t.Errorf("%s: %v, want %v", when, got, want)
+			}
+		}
+		expect("another's", Allowed)
+		own = []netip.Prefix{{}, netip.MustParsePrefix("::ffff:8.8.4.4/120")}
+		expect("own", NeedsAddressRule)
+		own, err = nil, errors.New("out of file descriptors")
+		expect("unreadable", NeedsAddressRule)
+		err = nil
+		expect("another's again", Allowed)
+	})
 }
