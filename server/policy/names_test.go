@@ -78,6 +78,20 @@ func TestAllowName(t *testing.T) {
 	}
 }
 
+// TestNoName: what no target can be is denied, whatever the rules.
+func TestNoName(t *testing.T) {
+	r := Compile(mustRules("*:*", "*.example:*"), nil)
+	for _, name := range []string{"", strings.Repeat("a.", 123) + "aexample", strings.Repeat("a.", 1<<16) + "example"} {
+		if got := ruleIn(t, len(name), r.AllowName(name, 80)); got != NameNotAllowed {
+			t.Errorf("a name of %d bytes: %v", len(name), got)
+		}
+	}
+	longest := strings.Repeat("a.", 123) + "example"
+	if got := ruleIn(t, longest, r.AllowName(longest, 80)); len(longest) != maxName || got != Allowed {
+		t.Errorf("a name of %d bytes: %v", len(longest), got)
+	}
+}
+
 // TestDeepNames: wildcards and names of as many labels as there can be, each depth with a port of its own.
 func TestDeepNames(t *testing.T) {
 	name := strings.Repeat("a.", maxLabels-1) + "b"

@@ -206,7 +206,9 @@ func TestRulesThatMatchNothing(t *testing.T) {
 				t.Errorf("%s, port %d: %v", ip, port, got)
 			}
 		}
-		for _, name := range []string{"", "web.example", ".", "..", strings.Repeat(".", 253), strings.Repeat("a.", 200) + "a", "8.8.8.8", "ww.example"} {
+		for _, name := range []string{
+			"", "web.example", ".", "..", strings.Repeat(".", 253), strings.Repeat("a.", 200) + "a", "8.8.8.8", "ww.example",
+		} {
 			if got := ruleIn(t, name, r.AllowName(name, port)); got != NameNotAllowed {
 				t.Errorf("%q, port %d: %v", name, port, got)
 			}
@@ -223,7 +225,8 @@ func TestRulesThatMatchNothing(t *testing.T) {
 
 // TestNeverListIsNamed holds invariant 6: what opens an entry of the never-list, and what is too wide for it.
 func TestNeverListIsNamed(t *testing.T) {
-	shared := New(Config{Shared: true, OwnAddrs: host("192.0.2.5/24", "10.1.2.3/8", "169.254.7.7/16", "2001:db8::5/64", "127.0.0.1/8", "::1/128")})
+	shared := New(Config{Shared: true, OwnAddrs: host(
+		"192.0.2.5/24", "10.1.2.3/8", "169.254.7.7/16", "2001:db8::5/64", "127.0.0.1/8", "::1/128")})
 	alone := New(Config{OwnAddrs: host("192.0.2.5/24", "127.0.0.1/8")})
 	everything := []string{"0.0.0.0/0:*", "::/0:*", "*:*"}
 	tests := []struct {
