@@ -95,3 +95,6 @@ func (c *limitedConn) Close() error {
 	defer c.leave()
 	return c.Conn.Close()
 }
+
+// NetConn returns the connection underneath, as tls.Conn's does, for those who look for what they wrapped before.
+func (c *limitedConn) NetConn() net.Conn { return c.Conn }

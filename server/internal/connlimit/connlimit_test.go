@@ -97,3 +97,22 @@ func TestLimitForgetsPeers(t *testing.T) {
 		t.Errorf("%d open, peers %v", limit.open, limit.byPeer)
 	}
 }
+
+// TestNetConn: what was wrapped before is still found, and closing what was accepted is still what gives the place back.
+func TestNetConn(t *testing.T) {
+	limit := New(1, 1)
+	inner := listen(t, "tcp", "127.0.0.1:0")
+	dial(t, inner)
+	conn := accept(t, limit.Wrap(inner))
+	wrapper, ok := conn.(interface{ NetConn() net.Conn })
+	if !ok {
+		t.Fatalf("%T has no NetConn", conn)
+	}
+	if _, ok := wrapper.NetConn().(*net.TCPConn); !ok {
+		t.Errorf("underneath is a %T, want the TCP connection that was accepted", wrapper.NetConn())
+	}
+	conn.Close()
+	if limit.open != 0 {
+		t.Errorf("%d open after Close", limit.open)
+	}
+}
