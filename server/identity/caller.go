@@ -12,8 +12,8 @@ import (
 // Caller is who may be at the other end, and by what it is known: any one of these is enough. One that has none is known by
 // nothing, and is no error.
 type Caller struct {
-	// Name is what the caller is called in the policy, the quotas and the log: 1 to 256 bytes of UTF-8 without control characters.
-	// No two callers have one name.
+	// Name is what the caller is called in the policy, the quotas and the log: 1 to 256 bytes of UTF-8 without control
+	// characters. No two callers have one name.
 	Name string
 
 	// TLSSANs are subject alternative names of client certificates: a URI ("spiffe://corp/edge"; scheme and "://" make it one)
@@ -24,9 +24,9 @@ type Caller struct {
 	// TokenSHA256 are the SHA-256 hashes of bearer tokens (HashToken, ParseTokenHash).
 	TokenSHA256 [][sha256.Size]byte
 
-	// UIDs are user ids of peers on unix sockets, as the service's own user namespace numbers them. A user that this namespace does not
-	// know appears as the overflow id, 65534 (user_namespaces(7)): whoever lists it means all of these. On systems other than
-	// Linux nobody is known by a uid.
+	// UIDs are user ids of peers on unix sockets, as the service's own user namespace numbers them. A user that this namespace
+	// does not know appears as the overflow id, 65534 (user_namespaces(7)): whoever lists it means all of these. On systems
+	// other than Linux nobody is known by a uid.
 	UIDs []uint32
 }
 

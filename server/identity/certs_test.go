@@ -49,7 +49,9 @@ func newAuthority(t testing.TB, name string, issuer *authority) *authority {
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	parent, signer := template, a.key
-	if issuer != nil {
+	if issuer == nil {
+		template.NotAfter = template.NotAfter.Add(24 * time.Hour) // outlives those it certifies
+	} else {
 		parent, signer = issuer.cert, issuer.key
 	}
 	a.cert = sign(t, template, parent, a.key, signer)
@@ -69,7 +71,8 @@ func sign(t testing.TB, template, parent *x509.Certificate, key, signer *ecdsa.P
 	return cert
 }
 
-// issue returns a client's certificate, valid for an hour, as change makes it, with the intermediate ones that the client is to send along.
+// issue returns a client's certificate, valid for an hour, as change makes it, with the intermediate ones that the client is to
+// send along.
 func (a *authority) issue(t testing.TB, change func(*x509.Certificate), intermediates ...*authority) tls.Certificate {
 	t.Helper()
 	template := &x509.Certificate{
@@ -175,7 +178,8 @@ func write(t testing.TB, data []byte) (path string) {
 	return path
 }
 
-// filesOf writes the files of a listener with cert, whose clients are certified by cas and have not been revoked by crl (nil: no list).
+// filesOf writes the files of a listener with cert, whose clients are certified by cas and have not been revoked by crl (nil: no
+// list).
 func filesOf(t testing.TB, cert tls.Certificate, crl []byte, cas ...*authority) TLSFiles {
 	t.Helper()
 	f := TLSFiles{
@@ -214,4 +218,13 @@ func newState(t testing.TB, t1 *TLS, callers ...Caller) *State {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func keyOf(t testing.TB, cert tls.Certificate) *ecdsa.PrivateKey {
+	t.Helper()
+	key, ok := cert.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok {
+		t.Fatalf("the key is a %T", cert.PrivateKey)
+	}
+	return key
 }

@@ -10,7 +10,8 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// Conn is what is known of one connection: the AuthInfo that Gate.Credentials give gRPC. It never changes, but for a memory of its own.
+// Conn is what is known of one connection: the AuthInfo that Gate.Credentials give gRPC. It never changes, but for a memory of
+// its own.
 type Conn struct {
 	// CommonAuthInfo has the level that gRPC's own credentials would give: PrivacyAndIntegrity for TLS and unix sockets, else
 	// NoSecurity.

@@ -12,7 +12,8 @@ import (
 // serverCreds shake hands as the State in force says.
 type serverCreds struct{ gate *Gate }
 
-// ServerHandshake makes the handshake of the listener that raw came by. gRPC has set raw's deadline, and closes it after an error.
+// ServerHandshake makes the handshake of the listener that raw came by. gRPC has set raw's deadline, and closes it after an
+// error.
 func (s serverCreds) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	tag := tagOf(raw)
 	if tag == nil {

@@ -99,8 +99,8 @@ func checkIssuer(list *x509.RevocationList, cas []*x509.Certificate) error {
 // names is revoked all the same.
 var partOfCRL = asn1.ObjectIdentifier{2, 5, 29, 28}
 
-// checkExtensions refuses what would be misread: a critical extension makes a list or an entry mean something else, as that the list
-// holds only what changed, or that the entry is of another issuer (RFC 5280 sections 5.2 and 5.3).
+// checkExtensions refuses what would be misread: a critical extension makes a list or an entry mean something else, as that the
+// list holds only what changed, or that the entry is of another issuer (RFC 5280 sections 5.2 and 5.3).
 func checkExtensions(extensions []pkix.Extension) error {
 	for _, e := range extensions {
 		if e.Critical && !e.Id.Equal(partOfCRL) {

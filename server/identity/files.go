@@ -25,8 +25,8 @@ func readFile(what, path string) ([]byte, error) {
 
 func fileError(what, path string, err error) error { return fmt.Errorf("%s %s: %w", what, path, err) }
 
-// pemBlocks returns the contents of the PEM blocks of a type in data. A block that is damaged or cut off is an error, where pem.Decode
-// passes it over: half a file that somebody is still writing must not count as a shorter one.
+// pemBlocks returns the contents of the PEM blocks of a type in data. A block that is damaged or cut off is an error, where
+// pem.Decode passes it over: half a file that somebody is still writing must not count as a shorter one.
 func pemBlocks(data []byte, blockType string) ([][]byte, error) {
 	var contents [][]byte
 	all := 0

@@ -23,9 +23,9 @@ func NewGate(s *State) *Gate {
 	return g
 }
 
-// Set puts s, which must not be nil, in force: for handshakes that begin from now on, and for whoever asks State. Connections stay, and are judged by
-// s when they are next asked about. A listener that had TLS and has none in s takes no new connections any more: a mistake in
-// a file must not lay open what was closed.
+// Set puts s, which must not be nil, in force: for handshakes that begin from now on, and for whoever asks State. Connections
+// stay, and are judged by s when they are next asked about. A listener that had TLS and has none in s takes no new connections
+// any more: a mistake in a file must not lay open what was closed.
 func (g *Gate) Set(s *State) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -19,11 +19,11 @@ type Identity struct {
 }
 
 // Identify says who makes an RPC that came over c, nil for a connection of which nothing is known, with the values of its
-// authorization header, as of now. The first of these that is there decides, right or wrong: the header, the client certificate, the
-// user at the other end of a unix socket.
+// authorization header, as of now. The first of these that is there decides, right or wrong: the header, the client certificate,
+// the user at the other end of a unix socket.
 //
-// The certificate is judged by what this State has for the listener that c came by, not by what was in force when c came. That is done once per
-// connection and State; the end of its validity is looked at each time. A connection whose listener asks for no
+// The certificate is judged by what this State has for the listener that c came by, not by what was in force when c came. That
+// is done once per connection and State; the end of its validity is looked at each time. A connection whose listener asks for no
 // certificates any more, but that gave one, has a bad identity.
 //
 // All errors are *Error, wrapping ErrNoIdentity or ErrBadIdentity. Call it from any goroutine.

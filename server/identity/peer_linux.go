@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// peerUID returns the user id of the process at the other end of a unix socket, as it was when that process connected (SO_PEERCRED, unix(7)):
-// who passes the socket on afterwards passes on who it is. false: not a unix socket, or not known.
+// peerUID returns the user id of the process at the other end of a unix socket, as it was when that process connected
+// (SO_PEERCRED, unix(7)): who passes the socket on afterwards passes on who it is. false: not a unix socket, or not known.
 func peerUID(conn net.Conn) (uid uint32, ok bool) {
 	if conn.LocalAddr().Network() != "unix" {
 		return 0, false

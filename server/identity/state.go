@@ -16,9 +16,9 @@ type State struct {
 	listeners map[string]*TLS
 }
 
-// NewState returns the State of callers and listeners; no entry, or nil, for a listener is plaintext. Its error joins one error per
-// problem: names that are empty, malformed or there twice; SANs that are neither URIs nor DNS names; hashes that stand for no token;
-// and a SAN, a token or a uid that two callers have. The order of callers means nothing. What it is given is copied.
+// NewState returns the State of callers and listeners; no entry, or nil, for a listener is plaintext. Its error joins one error
+// per problem: names that are empty, malformed or there twice; SANs that are neither URIs nor DNS names; hashes that stand for
+// no token; and a SAN, a token or a uid that two callers have. The order of callers means nothing. What it is given is copied.
 func NewState(callers []Caller, listeners map[string]*TLS) (*State, error) {
 	b := builder{
 		state: &State{

@@ -12,15 +12,15 @@ import (
 
 // TLSFiles are the files that one listener's TLS is made of.
 type TLSFiles struct {
-	// Cert and Key are PEM files: the certificate, followed by the intermediate ones that clients need, and its private key, which must
-	// not be encrypted. Required.
+	// Cert and Key are PEM files: the certificate, followed by the intermediate ones that clients need, and its private key,
+	// which must not be encrypted. Required.
 	Cert, Key string
 
 	// ClientCA is a PEM file of the authorities whose client certificates are accepted. Empty: clients are asked for none.
 	ClientCA string
 
-	// ClientCRL is a file of revocation lists (RFC 5280 section 5), one in DER or any number in PEM, each signed by a certificate in
-	// ClientCA. An intermediate authority whose list is given must be there, too. Empty: nothing is revoked.
+	// ClientCRL is a file of revocation lists (RFC 5280 section 5), one in DER or any number in PEM, each signed by a
+	// certificate in ClientCA. An intermediate authority whose list is given must be there, too. Empty: nothing is revoked.
 	ClientCRL string
 
 	// MinVersion is tls.VersionTLS12 or tls.VersionTLS13. 0: TLS 1.3.
@@ -69,8 +69,8 @@ func loadTLS(f TLSFiles, now time.Time) (*TLS, error) {
 // NotAfter returns when the first of the certificates in Cert expires.
 func (t *TLS) NotAfter() time.Time { return t.notAfter }
 
-// CRLNextUpdate returns when the first of the lists in ClientCRL is due to be replaced; zero where there is none, or none says. A list
-// in force stays so after that: to accept nobody any more would make a late file an outage.
+// CRLNextUpdate returns when the first of the lists in ClientCRL is due to be replaced; zero where there is none, or none says.
+// A list in force stays so after that: to accept nobody any more would make a late file an outage.
 func (t *TLS) CRLNextUpdate() time.Time { return t.nextUpdate }
 
 func (f *TLSFiles) minVersion() (uint16, error) {

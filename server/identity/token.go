@@ -46,9 +46,9 @@ func checkHash(hash tokenHash) error {
 	return nil
 }
 
-// bearer returns the token of the authorization header's values, of which there is at least one: "Bearer", in either case, one space, and 1 to
-// maxToken visible ASCII characters. RFC 6750 section 2.1 allows fewer characters; a token of others that an operator has
-// configured is right all the same.
+// bearer returns the token of the authorization header's values, of which there is at least one: "Bearer", in either case, one
+// space, and 1 to maxToken visible ASCII characters. RFC 6750 section 2.1 allows fewer characters; a token of others that an
+// operator has configured is right all the same.
 func bearer(values []string) (string, error) {
 	if len(values) > 1 {
 		return "", badIdentity("%d authorization headers", len(values))
