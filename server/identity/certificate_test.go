@@ -232,6 +232,18 @@ func TestStandingConnectionIsJudgedByTheStateInForce(t *testing.T) {
 	all.Wait()
 }
 
+// TestWithoutClientCAsTheSystemsDoNotCount: crypto/x509 takes the system's roots where it is given none.
+func TestWithoutClientCAsTheSystemsDoNotCount(t *testing.T) {
+	c := connOf(t, newAuthority(t, "ca", nil).issue(t, uri(t, "spiffe://corp/edge")))
+	for name, s := range map[string]*State{"no client CA": newState(t, loopbackTLS(t, nil)), "no TLS": newState(t, nil)} {
+		_, err := s.Identify(c, nil, time.Now())
+		checkBad(t, err)
+		if detail := detailOf(t, err); !strings.Contains(detail, "takes no client certificates") {
+			t.Errorf("%s: %q: was verified all the same", name, detail)
+		}
+	}
+}
+
 // TestNoIdentity: what tells nothing is not the same as what is wrong.
 func TestNoIdentity(t *testing.T) {
 	s := newState(t, nil, Caller{Name: "me", UIDs: []uint32{1000, 0}})

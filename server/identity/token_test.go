@@ -18,7 +18,9 @@ func TestToken(t *testing.T) {
 	s := newState(t, nil,
 		Caller{Name: "edge", TokenSHA256: [][32]byte{HashToken(right), HashToken(longest)}},
 		Caller{Name: "core", TokenSHA256: [][32]byte{HashToken("other"), HashToken("!~")}},
-		Caller{Name: "odd", TokenSHA256: [][32]byte{HashToken("a b"), HashToken("tab\t"), HashToken("ü")}},
+		Caller{Name: "odd", TokenSHA256: [][32]byte{ // of what is no token, so that the form alone refuses it
+			HashToken("a b"), HashToken("tab\t"), HashToken("ü"), HashToken(longest + "x"), HashToken(strings.Repeat("x", 5000)),
+		}},
 		Caller{Name: "me", UIDs: []uint32{1000}})
 	for _, test := range []struct {
 		name   string
