@@ -55,11 +55,17 @@ func New(target string, opts ...Option) (*Client, error) {
 	for _, opt := range opts {
 		opt.apply(&cfg)
 	}
+	if cfg.tokenErr != nil {
+		return nil, fmt.Errorf("client: %w", cfg.tokenErr)
+	}
 
 	dial := []grpc.DialOption{
 		grpc.WithTransportCredentials(cfg.credentials),
 		grpc.WithDefaultServiceConfig(serviceConfig),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
+	}
+	if cfg.token != nil {
+		dial = append(dial, grpc.WithPerRPCCredentials(newBearer(&cfg)))
 	}
 	conn, err := grpc.NewClient(target, append(dial, cfg.dial...)...)
 	if err != nil {

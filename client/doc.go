@@ -13,13 +13,19 @@
 // # Errors
 //
 // Every error of a call is an [*Error]. It wraps what gRPC gave, so status.FromError and status.Code work on it, and
-// errors.Is finds context.Canceled and context.DeadlineExceeded in it. The package does not trust the service: an answer
-// that is not exactly one sensible result for each target gives [ErrProtocol].
+// errors.Is finds context.Canceled and context.DeadlineExceeded in it. [Error.StatusReason] tells why the service refused a
+// call, and [Error.RetryDelay] when it is worth another try. The package does not trust the service: an answer that is not
+// exactly one sensible result for each target gives [ErrProtocol].
 //
 // # Transport security
 //
 // To a service on this machine (see [New]) connections are plaintext, as the service's own default is; to every other they
 // are TLS, verified with the system's roots. [WithTransportCredentials] and [WithInsecure] say otherwise.
+//
+// A service that is shared wants to know who asks: give it a client certificate ([WithTransportCredentials]) or a token
+// ([WithToken], [WithTokenSource]). What it answers otherwise is UNAUTHENTICATED; what the caller may not do is
+// PERMISSION_DENIED, and what is too much at once RESOURCE_EXHAUSTED. Targets that the caller may not probe are no errors
+// but results, with [ReasonPolicyDenied] or [ReasonRateLimited].
 //
 // # Retries
 //
