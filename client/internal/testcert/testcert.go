@@ -70,7 +70,9 @@ func newTemplate(name string) *x509.Certificate {
 	}
 }
 
-func encode(kind string, der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}) }
+func encode(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
 
 func must[T any](v T, err error) T {
 	if err != nil {
