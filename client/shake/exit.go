@@ -15,14 +15,14 @@ import (
 const (
 	exitReachable    = 0   // all targets are reachable; or -h, or --version
 	exitUnreachable  = 1   // at least one is unreachable
-	exitUsage        = 2   // wrong flags, no targets, a file of targets that cannot be read
+	exitUsage        = 2   // wrong flags, no targets, a file that cannot be read
 	exitInconclusive = 3   // none is unreachable, but at least one is inconclusive
 	exitFailed       = 4   // the service could not be asked to the end, or results not be written
 	exitInterrupted  = 130 // Ctrl-C: 128 and SIGINT, as shells have it
 	exitPipe         = 141 // whoever read the results has gone: 128 and SIGPIPE
 )
 
-// usageError is an error of whoever wrote the command line, or the file of targets.
+// usageError is an error of whoever wrote the command line, or a file that it names.
 type usageError struct{ error }
 
 // tally counts verdicts.

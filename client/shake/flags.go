@@ -9,53 +9,11 @@ import (
 	"github.com/CarterTsai/tcp-shaker/client"
 )
 
-// usage is what -h prints. A test holds it to the flags that there are.
-const usage = `Usage: shake [flags] TARGET…
-
-shake tells whether TCP targets answer. A TARGET is ipv4:port, [ipv6]:port or name:port. Flags may stand before and after
-targets; what follows -- is a target.
-
-Whom to ask:
-  --server ADDR      a running service: host:port or unix:PATH (default: SHAKE_SERVER from the environment). Without one,
-                     this machine probes by itself (Linux only), starting at most 20000 handshakes a second
-  --insecure         talk plaintext to a service on another machine too; without it that takes TLS
-
-What to ask:
-  -f FILE            read targets from FILE too, one a line; - is standard input; blank lines and lines with # are skipped
-  --timeout D        how long one handshake may take, 1ms to 60s (default 2s)
-  --attempts N       handshakes with each address at most, 1 to 16 (default 1); the next one follows silence
-  --exhaustive       make all attempts, whatever they bring
-  --addresses WHICH  which addresses of a name must be reachable: first, any or all (default first)
-  -4, -6             use the IPv4 or the IPv6 addresses of a name only
-  --evidence         tell what each handshake brought (with -o table or json)
-  --deadline D       how long everything may take (default: no limit); what is under way then is inconclusive, and if there
-                     are targets that were not even asked about, the exit code is 4
-
-How to tell it:
-  -o FORMAT          table (default);
-                     json: one tcpshaker.v1.CheckResult a line, with the field names of the .proto file;
-                     csv: with a header. In table and csv, characters that do not print are escaped as in Go, and in csv a
-                     cell that a spreadsheet would take for a formula begins with '
-  --version          print the version and exit
-  -h, --help         print this and exit
-
-Each result is written as soon as it is known: with -f in the order in which targets are decided, without it in the order
-of the arguments. Results go to standard output, everything else to standard error.
-
-Exit codes:
-  0    all targets are reachable
-  1    at least one is unreachable
-  2    wrong flags, no targets, or a file of targets that cannot be read
-  3    none is unreachable, but at least one is inconclusive
-  4    the service could not be asked to the end, or the results could not be written
-  130  interrupted by Ctrl-C
-  141  the reader of the results went away
-`
-
 // options is the command line, checked as far as that is not for the service to do.
 type options struct {
 	server   string // empty: this machine
 	insecure bool
+	access   access
 
 	targets    []string
 	file       string // empty: none
@@ -95,6 +53,7 @@ func (o *options) flags(getenv func(string) string) *flag.FlagSet {
 
 	fs.StringVar(&o.server, "server", getenv("SHAKE_SERVER"), "")
 	fs.BoolVar(&o.insecure, "insecure", false, "")
+	o.access.flags(fs, getenv)
 
 	fs.StringVar(&o.file, "f", "", "")
 	fs.DurationVar(&o.timeout, "timeout", 0, "")
@@ -126,7 +85,7 @@ func (o *options) contradiction() error {
 	case o.deadline < 0:
 		return errors.New("--deadline must not be negative")
 	default:
-		return nil
+		return o.access.contradiction(o.server, o.insecure)
 	}
 }
 

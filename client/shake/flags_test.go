@@ -40,6 +40,13 @@ func TestParseArgs(t *testing.T) {
 				file: "x", targets: []string{"a:1"}, output: "table",
 			},
 		},
+		{
+			"--server s:1 --ca c --cert r --key k --server-name n --token-file t a:1",
+			options{
+				server: "s:1", targets: []string{"a:1"}, output: "table",
+				access: access{ca: "c", cert: "r", key: "k", serverName: "n", token: "t", tokenFrom: "--token-file"},
+			},
+		},
 		{"--version", options{version: true, output: "table"}},
 	}
 	for _, tt := range tests {
@@ -90,7 +97,7 @@ func TestUsageTellsTheFlags(t *testing.T) {
 	var there []string
 	new(options).flags(noEnv).VisitAll(func(f *flag.Flag) { there = append(there, f.Name) })
 	var told []string
-	for _, m := range regexp.MustCompile(`(?m)(?:^  |, )--?([a-z0-9]+)`).FindAllStringSubmatch(usage, -1) {
+	for _, m := range regexp.MustCompile(`(?m)(?:^  |, )--?([a-z0-9-]+)`).FindAllStringSubmatch(usage, -1) {
 		if m[1] != "h" && m[1] != "help" {
 			told = append(told, m[1])
 		}

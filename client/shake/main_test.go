@@ -48,11 +48,17 @@ func (f fake) StreamCheck(s serverStream) error { return f.stream(s) }
 // serve runs a fake on loopback until the test ends, and returns its address.
 func serve(t *testing.T, stream func(serverStream) error) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	return serveOn(t, "tcp", "127.0.0.1:0", stream)
+}
+
+// serveOn is serve at an address of choice.
+func serveOn(t *testing.T, network, address string, stream func(serverStream) error, opts ...grpc.ServerOption) string {
+	t.Helper()
+	listener, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer(grpc.WaitForHandlers(true))
+	server := grpc.NewServer(append(opts, grpc.WaitForHandlers(true))...)
 	tcpshakerv1.RegisterShakerServiceServer(server, fake{stream: stream})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

@@ -8,6 +8,8 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/CarterTsai/tcp-shaker/client"
 )
 
 // run is the command without its process, and returns the exit code. When ctx ends it returns at once, even where stdin is
@@ -92,6 +94,11 @@ func shake(ctx context.Context, o *options, seen *tally, stdin io.Reader, stdout
 
 // brokenOff says what a failed call means to the user; n results came before.
 func brokenOff(s *service, n int, err error) error {
+	if e, ok := errors.AsType[*client.Error](err); ok {
+		if delay, ok := e.RetryDelay(); ok {
+			err = fmt.Errorf("%w (may be asked again in %v)", err, delay)
+		}
+	}
 	if n == 0 {
 		return fmt.Errorf("asking %s: %w", s.name, err)
 	}

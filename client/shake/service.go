@@ -52,11 +52,18 @@ func dial(o *options, stderr io.Writer) (*service, error) {
 	// A service that stopped answering, but whose connection stands, is given up after a while; not more often asked than
 	// shakerd suffers.
 	alive := grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout})
-	opts := []client.Option{client.WithDialOptions(alive)}
+	opts, err := o.access.options()
+	if err != nil {
+		return nil, usageError{err}
+	}
+	opts = append(opts, client.WithDialOptions(alive))
 	if o.insecure {
 		opts = append(opts, client.WithInsecure())
 	}
 	c, err := client.New(o.server, opts...)
+	if errors.Is(err, client.ErrInvalidToken) {
+		return nil, usageError{fmt.Errorf("%s %s: %w", o.access.tokenFrom, o.access.token, err)}
+	}
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--server %q: %w", o.server, err)}
 	}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// What cannot be meant is told in words, before a file is opened or anybody is asked.
+func TestAccessContradictions(t *testing.T) {
+	for args, want := range map[string]string{
+		"--ca f":                                  "--ca needs --server",
+		"--cert f --key f":                        "--cert needs --server",
+		"--key f":                                 "--key needs --server",
+		"--server-name n":                         "--server-name needs --server",
+		"--token-file f":                          "--token-file needs --server",
+		"--server= --token-file -":                "--token-file needs --server",
+		"--server s:1 --cert f":                   "--cert needs --key",
+		"--server s:1 --key f":                    "--key needs --cert",
+		"--server s:1 --insecure --ca f":          "--ca and --insecure exclude each other",
+		"--server s:1 --insecure --cert f":        "--cert and --insecure exclude each other",
+		"--server s:1 --insecure --key f":         "--key and --insecure exclude each other",
+		"--server s:1 --insecure --server-name n": "--server-name and --insecure exclude each other",
+		"--server s:1 --token-file -":             "--token-file: a token is not read from standard input",
+		"--server s:1 --ca=":                      "must not be empty",
+		"--server s:1 --cert= --key=":             "must not be empty",
+		"--server s:1 --cert f --key=":            "must not be empty",
+		"--server s:1 --server-name=":             "must not be empty",
+	} {
+		o := shakeWith(t, nil, append(strings.Fields(args), "a:1")...)
+		if o.code != exitUsage || o.stdout != "" || !strings.Contains(o.stderr, want) {
+			t.Errorf("shake %s: %+v, want %q", args, o, want)
+		}
+	}
+}
+
+// SHAKE_TOKEN_FILE is for whatever service is asked: --token-file goes before it, and where this machine probes by itself it
+// is no mistake.
+func TestTokenFileFromTheEnvironment(t *testing.T) {
+	env := func(key string) string { return map[string]string{"SHAKE_TOKEN_FILE": "env"}[key] }
+	for args, want := range map[string]access{
+		"a:1":                                {token: "env", tokenFrom: "SHAKE_TOKEN_FILE"},
+		"--server s:1 a:1":                   {token: "env", tokenFrom: "SHAKE_TOKEN_FILE"},
+		"--server s:1 --token-file flag a:1": {token: "flag", tokenFrom: "--token-file"},
+		"--server s:1 --token-file= a:1":     {tokenFrom: "--token-file"},
+	} {
+		o, err := parseArgs(strings.Fields(args), env)
+		if err != nil || o.access != want {
+			t.Errorf("shake %s: %+v, %v", args, o, err)
+		}
+	}
+	minus := func(key string) string { return map[string]string{"SHAKE_TOKEN_FILE": "-"}[key] }
+	for path, env := range map[string]func(string) string{"open env": env, "standard input": minus} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), []string{"--server", "localhost:1", "a:1"}, env, nil, &stdout, &stderr)
+		if code != exitUsage || !strings.Contains(stderr.String(), "SHAKE_TOKEN_FILE: ") ||
+			!strings.Contains(stderr.String(), path) {
+			t.Errorf("code %d, %s", code, &stderr)
+		}
+	}
+}
