@@ -10,9 +10,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// ErrInvalidToken is found by errors.Is in the error of [New] where a token is empty or holds what is not visible ASCII
-// (RFC 9110 section 5.5, less what RFC 6750 does not have), and in that of a call where a source gave one. What it held is
-// not told.
+// ErrInvalidToken is found by errors.Is in the error of [New] where a token is empty or holds what is not visible ASCII (VCHAR
+// of RFC 5234 appendix B.1, of which RFC 6750 section 2.1 uses a part), and in that of a call where a source gave such a one.
+// What it held is not told.
 var ErrInvalidToken = errors.New("a token is one or more visible ASCII characters")
 
 // errTokenInClear is why a token is kept back on a connection that anybody on the way can read.
