@@ -77,6 +77,7 @@ func controls() []control {
 		{"map to write and execute", func() error { return mapped(unix.PROT_WRITE|unix.PROT_EXEC, 0) }, unix.EPERM},
 		{"map, and then execute", func() error { return mapped(unix.PROT_READ, unix.PROT_EXEC) }, unix.EPERM},
 		{"map", func() error { return mapped(unix.PROT_READ|unix.PROT_WRITE, unix.PROT_READ) }, 0},
+		{"the kernel's own refusal of that", kernelRefusesCode, 0},
 
 		{"raise a capability", raiseCapability, unix.EPERM},
 		{"raise an ambient capability", func() error {
@@ -132,6 +133,18 @@ func mapped(first, then int) error {
 		err = unix.Mprotect(page, then)
 	}
 	return errors.Join(err, unix.Munmap(page))
+}
+
+// kernelRefusesCode is an error if PR_SET_MDWE, which this kernel has, is not in force.
+func kernelRefusesCode() error {
+	flags, err := unix.PrctlRetInt(unix.PR_GET_MDWE, 0, 0, 0, 0)
+	if errors.Is(err, unix.EINVAL) { // it has none
+		return nil
+	}
+	if err == nil && flags&unix.PR_MDWE_REFUSE_EXEC_GAIN == 0 {
+		err = unix.E2BIG
+	}
+	return err
 }
 
 func raiseCapability() error {
