@@ -45,7 +45,6 @@ func sandboxed(t *testing.T, dir, env string, stdout io.Writer, args ...string) 
 		p := process{Cmd: exec.Command("/proc/self/exe", args...)}
 		p.SysProcAttr = &way.attr
 		p.SysProcAttr.AmbientCaps = sandboxCapabilities
-		p.SysProcAttr.Pdeathsig = syscall.SIGKILL
 		p.Env = append(environ("GOMAXPROCS"), env+"=1", asSandboxed+"="+unitText(t), runtimeAt+"="+dir)
 		p.Stdout = stdout
 		stderr, err := p.StderrPipe()
@@ -60,7 +59,7 @@ func sandboxed(t *testing.T, dir, env string, stdout io.Writer, args ...string) 
 			errs = append(errs, way.name+": "+err.Error())
 			continue
 		}
-		t.Log("the sandbox is made", "by", way.name)
+		t.Logf("the sandbox is made by %s %q", way.name, errs)
 		p.log = logOf(stderr)
 		t.Cleanup(func() {
 			_ = p.Process.Kill() // it has ended, unless the test failed
@@ -133,6 +132,17 @@ func TestRunsInTheSandbox(t *testing.T) {
 	}
 	if _, err := os.Lstat(filepath.Join(dir, "s")); err == nil {
 		t.Error("the socket is still there")
+	}
+}
+
+// TestOwnAddressesInTheSandbox: a service that others can reach does not start unless it knows this host's own addresses, which are
+// read over netlink.
+func TestOwnAddressesInTheSandbox(t *testing.T) {
+	p := sandboxed(t, t.TempDir(), asCommand, nil, "--log-format", "json", "--listen", "0.0.0.0:0", "--insecure")
+	await(t, p.log, "serving")
+	p.signal(t, syscall.SIGTERM)
+	if code := p.exit(t); code != exitOK {
+		t.Errorf("exit %d, want %d", code, exitOK)
 	}
 }
 
