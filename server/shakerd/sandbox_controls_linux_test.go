@@ -73,6 +73,7 @@ func controls() []control {
 		{"unshare user", func() error { return unix.Unshare(unix.CLONE_NEWUSER) }, unix.EPERM},
 		{"clone user", cloneUser, unix.EPERM},
 		{"clone3", func() error { return call(unix.SYS_CLONE3, 0, 0) }, unix.ENOSYS},
+		{"openat2", func() error { return call(unix.SYS_OPENAT2, 0, 0, 0) }, unix.ENOSYS},
 		{"personality", func() error { return call(unix.SYS_PERSONALITY, 0x0040000) }, unix.EPERM}, // ADDR_NO_RANDOMIZE
 		{"map to write and execute", func() error { return mapped(unix.PROT_WRITE|unix.PROT_EXEC, 0) }, unix.EPERM},
 		{"map, and then execute", func() error { return mapped(unix.PROT_READ, unix.PROT_EXEC) }, unix.EPERM},
