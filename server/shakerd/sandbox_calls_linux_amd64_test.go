@@ -21,13 +21,17 @@ var olderCalls = map[string][]uintptr{
 	"@io-event": {
 		unix.SYS_EPOLL_CREATE, unix.SYS_EPOLL_WAIT, unix.SYS_EVENTFD, unix.SYS_POLL, unix.SYS_SELECT,
 	},
-	"@process":       {unix.SYS_FORK, unix.SYS_VFORK},
-	"@signal":        {unix.SYS_SIGNALFD},
-	"@timer":         {unix.SYS_ALARM},
-	"@chown":         {unix.SYS_CHOWN, unix.SYS_LCHOWN},
-	"@privileged":    {unix.SYS__SYSCTL},
-	"@raw-io":        {unix.SYS_IOPERM, unix.SYS_IOPL},
-	"@obsolete":      {unix.SYS_CREATE_MODULE, unix.SYS_QUERY_MODULE, unix.SYS_SYSFS, unix.SYS_USELIB, unix.SYS_USTAT},
+	"@process":    {unix.SYS_FORK, unix.SYS_VFORK},
+	"@signal":     {unix.SYS_SIGNALFD},
+	"@timer":      {unix.SYS_ALARM},
+	"@chown":      {unix.SYS_CHOWN, unix.SYS_LCHOWN},
+	"@privileged": {unix.SYS__SYSCTL},
+	"@raw-io":     {unix.SYS_IOPERM, unix.SYS_IOPL},
+	"@obsolete": {
+		unix.SYS_AFS_SYSCALL, unix.SYS_CREATE_MODULE, unix.SYS_GETPMSG, unix.SYS_GET_KERNEL_SYMS, unix.SYS_PUTPMSG,
+		unix.SYS_QUERY_MODULE, unix.SYS_SECURITY, unix.SYS_SYSFS, unix.SYS_TUXCALL, unix.SYS_USELIB, unix.SYS_USTAT,
+		unix.SYS_VSERVER, unix.SYS__SYSCTL,
+	},
 	"@cpu-emulation": {unix.SYS_MODIFY_LDT},
 }
 

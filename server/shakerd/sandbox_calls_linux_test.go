@@ -25,7 +25,7 @@ var setsOfSets = map[string][]string{
 }
 
 // callSets are the sets of system calls that systemd's units name, in systemd.exec(5) under SystemCallFilter, with members that amd64
-// and arm64 both have: not all of what is allowed, but all of what is refused. olderCalls adds those that only the older of them has.
+// and arm64 both have: not all of what is allowed, but all that systemd 252 refuses. olderCalls adds those that only the older of them has.
 var callSets = map[string][]uintptr{
 	"@default": {
 		unix.SYS_BRK, unix.SYS_CLOCK_GETRES, unix.SYS_CLOCK_GETTIME, unix.SYS_CLOCK_NANOSLEEP, unix.SYS_EXECVE, unix.SYS_EXIT,
@@ -37,8 +37,8 @@ var callSets = map[string][]uintptr{
 		unix.SYS_SET_TID_ADDRESS,
 	},
 	"@basic-io": {
-		unix.SYS_CLOSE, unix.SYS_CLOSE_RANGE, unix.SYS_PREADV2, unix.SYS_PWRITEV2, unix.SYS_DUP, unix.SYS_DUP3, unix.SYS_LSEEK, unix.SYS_PREAD64, unix.SYS_PREADV, unix.SYS_PWRITE64,
-		unix.SYS_PWRITEV, unix.SYS_READ, unix.SYS_READV, unix.SYS_WRITE, unix.SYS_WRITEV,
+		unix.SYS_CLOSE, unix.SYS_CLOSE_RANGE, unix.SYS_DUP, unix.SYS_DUP3, unix.SYS_LSEEK, unix.SYS_PREAD64, unix.SYS_PREADV,
+		unix.SYS_PREADV2, unix.SYS_PWRITE64, unix.SYS_PWRITEV, unix.SYS_PWRITEV2, unix.SYS_READ, unix.SYS_READV, unix.SYS_WRITE, unix.SYS_WRITEV,
 	},
 	"@file-system": {
 		unix.SYS_CHDIR, unix.SYS_FACCESSAT, unix.SYS_FALLOCATE, unix.SYS_FCHDIR, unix.SYS_FCHMOD, unix.SYS_FCHMODAT, unix.SYS_FCNTL,
@@ -51,7 +51,7 @@ var callSets = map[string][]uintptr{
 		unix.SYS_EPOLL_CREATE1, unix.SYS_EPOLL_CTL, unix.SYS_EPOLL_PWAIT, unix.SYS_EVENTFD2, unix.SYS_PPOLL, unix.SYS_PSELECT6,
 		unix.SYS_EPOLL_PWAIT2,
 	},
-	"@ipc": {unix.SYS_MEMFD_CREATE, unix.SYS_PIPE2},
+	"@ipc":     {unix.SYS_MEMFD_CREATE, unix.SYS_PIPE2},
 	"@memlock": {unix.SYS_MLOCK, unix.SYS_MLOCK2, unix.SYS_MLOCKALL, unix.SYS_MUNLOCK, unix.SYS_MUNLOCKALL},
 	"@network-io": {
 		unix.SYS_ACCEPT, unix.SYS_ACCEPT4, unix.SYS_BIND, unix.SYS_CONNECT, unix.SYS_GETPEERNAME, unix.SYS_GETSOCKNAME,
@@ -86,12 +86,12 @@ var callSets = map[string][]uintptr{
 		unix.SYS_ACCT, unix.SYS_BPF, unix.SYS_CAPSET, unix.SYS_CHROOT, unix.SYS_FANOTIFY_INIT, unix.SYS_FANOTIFY_MARK,
 		unix.SYS_NFSSERVCTL, unix.SYS_OPEN_BY_HANDLE_AT, unix.SYS_PIVOT_ROOT, unix.SYS_QUOTACTL, unix.SYS_SETDOMAINNAME,
 		unix.SYS_SETFSUID, unix.SYS_SETGROUPS, unix.SYS_SETHOSTNAME, unix.SYS_SETRESUID, unix.SYS_SETREUID, unix.SYS_SETUID,
-		unix.SYS_VHANGUP,
+		unix.SYS_VHANGUP, unix.SYS_QUOTACTL_FD,
 	},
 	"@resources": {
 		unix.SYS_IOPRIO_SET, unix.SYS_MBIND, unix.SYS_MIGRATE_PAGES, unix.SYS_MOVE_PAGES, unix.SYS_SCHED_SETAFFINITY,
 		unix.SYS_SCHED_SETATTR, unix.SYS_SCHED_SETPARAM, unix.SYS_SCHED_SETSCHEDULER, unix.SYS_SET_MEMPOLICY, unix.SYS_SETPRIORITY,
-		unix.SYS_SETRLIMIT,
+		unix.SYS_SETRLIMIT, unix.SYS_SET_MEMPOLICY_HOME_NODE,
 	},
 	"@mount": {
 		unix.SYS_CHROOT, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSOPEN, unix.SYS_FSPICK, unix.SYS_MOUNT,
@@ -109,7 +109,8 @@ var callSets = map[string][]uintptr{
 
 // familyNumbers are those of the address families that a unit may name here.
 var familyNumbers = map[string]uint32{
-	"AF_INET": unix.AF_INET, "AF_INET6": unix.AF_INET6, "AF_UNIX": unix.AF_UNIX, "AF_NETLINK": unix.AF_NETLINK, "AF_PACKET": unix.AF_PACKET,
+	"AF_INET": unix.AF_INET, "AF_INET6": unix.AF_INET6, "AF_UNIX": unix.AF_UNIX, "AF_NETLINK": unix.AF_NETLINK,
+	"AF_PACKET": unix.AF_PACKET,
 }
 
 // callsOf returns the calls of a set, with those of the sets in it.
