@@ -1,0 +1,82 @@
+package quota
+
+import "slices"
+
+// cell is the ports that were touched of a caller's address, and of all that collide with it. The zero value has none. Guarded by
+// its stripe.
+type cell struct {
+	touches []touch // those kept, then those of a Take that is not decided yet; no port twice
+	kept    int
+}
+
+// hold makes room for the port of now: it is there, or is put behind the kept ones until keep or drop. It reports whether at
+// most limit ports count then.
+func (c *cell) hold(now touch, limit int, w window) bool {
+	at := c.find(now.port())
+	if at >= 0 && (at >= c.kept || w.counts(c.touches[at], now)) {
+		return true
+	}
+	c.forget(now, w)
+	if len(c.touches) >= limit {
+		return false
+	}
+	if len(c.touches) == cap(c.touches) { // append would go beyond the limit, to a power of two
+		grown := make([]touch, len(c.touches), min(max(2*len(c.touches), 1), limit))
+		copy(grown, c.touches)
+		c.touches = grown
+	}
+	c.touches = append(c.touches, now)
+	return true
+}
+
+// forget removes the kept ports that do not count any more.
+func (c *cell) forget(now touch, w window) {
+	left := 0
+	for i, t := range c.touches {
+		if i == c.kept { // what is held starts here, and stays
+			break
+		}
+		if w.counts(t, now) {
+			c.touches[left] = t
+			left++
+		}
+	}
+	c.touches = append(c.touches[:left], c.touches[c.kept:]...)
+	c.kept = left
+}
+
+// keep makes what is held count from now on, and the port of now anew. A now that is older than the last touch changes
+// nothing.
+func (c *cell) keep(now touch) {
+	if at := c.find(now.port()); at >= 0 && c.touches[at].ticksUntil(now) > 0 {
+		c.touches[at] = now
+	}
+	c.kept = len(c.touches)
+}
+
+// drop removes what is held.
+func (c *cell) drop() { c.touches = c.touches[:c.kept] }
+
+// room returns how many nanoseconds until one more port has room, as long as nobody else comes: until so many of the kept ones do
+// not count any more. 0: never, since what is held alone is too much. Called where hold found no room.
+func (c *cell) room(now int64, limit int, w window) int64 {
+	excess := len(c.touches) - limit // this many, and one, have to go
+	if excess >= c.kept {
+		return 0
+	}
+	var remaining [MaxPorts]int64
+	for i, t := range c.touches[:c.kept] {
+		remaining[i] = w.remaining(t, now)
+	}
+	slices.Sort(remaining[:c.kept])
+	return max(remaining[excess], 1)
+}
+
+func (c *cell) find(port uint16) int {
+	for i, t := range c.touches {
+		if t.port() == port {
+			return i
+		}
+	}
+	return -1
+}

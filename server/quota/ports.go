@@ -1,0 +1,103 @@
+package quota
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"math/bits"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	// cellBits is how many cells there are: 1<<16, 2 MiB, and with MaxPorts in each 64 MiB more.
+	cellBits = 16
+
+	// stripes is how many locks they share.
+	stripes = 256
+)
+
+// ports counts the distinct ports of each caller's addresses. Its cells are made when it is first used.
+type ports struct {
+	seed  maphash.Seed
+	bits  int
+	cells atomic.Pointer[[]cell]
+	locks [stripes]sync.Mutex // each protects the cells whose index it is, modulo stripes
+}
+
+// take touches the ports of all addrs for a caller, or none of them: then wait is how long until the first that had no room would
+// have it, in nanoseconds, 0 for never.
+func (p *ports) take(l *DestinationLimits, now int64, caller string, addrs []netip.AddrPort) (wait int64, ok bool) {
+	if l.Ports <= 0 || l.Window <= 0 {
+		return 0, true
+	}
+	cells := p.all()
+	limit, w := min(l.Ports, MaxPorts), newWindow(l.Window)
+	who := p.caller(caller)
+
+	var held stripeSet
+	for i := range addrs {
+		held.add(p.index(who, addrs[i].Addr()))
+	}
+	held.lock(p)
+	defer held.unlock(p)
+
+	for i := range addrs {
+		c := &cells[p.index(who, addrs[i].Addr())]
+		if c.hold(newTouch(now, addrs[i].Port()), limit, w) {
+			continue
+		}
+		wait = c.room(now, limit, w)
+		for j := range i {
+			cells[p.index(who, addrs[j].Addr())].drop()
+		}
+		return wait, false
+	}
+	for i := range addrs {
+		cells[p.index(who, addrs[i].Addr())].keep(newTouch(now, addrs[i].Port()))
+	}
+	return 0, true
+}
+
+func (p *ports) caller(name string) uint64 { return maphash.String(p.seed, name) }
+
+// index returns the number of the cell of a caller, known by its hash, and an address. Callers whose hashes collide share all
+// their cells.
+func (p *ports) index(who uint64, ip netip.Addr) uint64 {
+	var both [24]byte
+	binary.BigEndian.PutUint64(both[:8], who)
+	k := keyOf(ip)
+	copy(both[8:], k[:])
+	return maphash.Bytes(p.seed, both[:]) & (1<<p.bits - 1)
+}
+
+func (p *ports) all() []cell {
+	cells := p.cells.Load()
+	if cells == nil {
+		fresh := make([]cell, 1<<p.bits)
+		p.cells.CompareAndSwap(nil, &fresh)
+		cells = p.cells.Load()
+	}
+	return *cells
+}
+
+// stripeSet is the locks that one Take needs. They are locked in their order, so that two Takes cannot wait for one another.
+type stripeSet [stripes / 64]uint64
+
+func (s *stripeSet) add(index uint64) { s[index%stripes/64] |= 1 << (index % 64) }
+
+func (s *stripeSet) lock(p *ports) {
+	for i, word := range s {
+		for ; word != 0; word &= word - 1 {
+			p.locks[64*i+bits.TrailingZeros64(word)].Lock()
+		}
+	}
+}
+
+func (s *stripeSet) unlock(p *ports) {
+	for i, word := range s {
+		for ; word != 0; word &= word - 1 {
+			p.locks[64*i+bits.TrailingZeros64(word)].Unlock()
+		}
+	}
+}
