@@ -34,7 +34,7 @@ func TestArrows(t *testing.T) {
 			"/server",
 			[]string{
 				module + "/server", module + "/gen", module + "/shaker", "google.golang.org/",
-				"golang.org/x/", "github.com/grpc-ecosystem/go-grpc-middleware/v2",
+				"golang.org/x/", "github.com/grpc-ecosystem/go-grpc-middleware/v2", "github.com/gaissmai/bart",
 			},
 			"the service, and its interceptors",
 		},
@@ -101,4 +101,16 @@ func list(t *testing.T, args ...string) string {
 		t.Fatalf("go list: %v", err)
 	}
 	return string(out)
+}
+
+// TestWhoKnowsYAML: server/config, and the daemon whose file it is.
+func TestWhoKnowsYAML(t *testing.T) {
+	allowed := []string{module + "/server/config", module + "/server/shakerd"}
+	for line := range strings.Lines(list(t, "-f", `{{.ImportPath}} {{join .Deps " "}}`, module+"/...")) {
+		fields := strings.Fields(line)
+		knows := slices.ContainsFunc(fields[1:], func(dep string) bool { return strings.Contains(dep, "yaml") })
+		if knows && !slices.Contains(allowed, fields[0]) && !strings.Contains(strings.Join(fields[1:], " "), "prometheus") {
+			t.Errorf("%s depends on YAML", fields[0])
+		}
+	}
 }
