@@ -26,8 +26,9 @@ func (s *Server) decode(targets []string, o *tcpshakerv1.CheckOptions) (*options
 	return decoded, nil
 }
 
-// admit decodes a message and takes on its targets. An error is the status that the RPC ends with.
-func (s *session) admit(targets []string, o *tcpshakerv1.CheckOptions) error {
+// accept decodes a message of a stream and holds its targets, for feed to take them on. An error is the status that the RPC ends
+// with.
+func (s *session) accept(targets []string, o *tcpshakerv1.CheckOptions) error {
 	decoded, err := s.server.decode(targets, o)
 	if err != nil {
 		return err
@@ -37,18 +38,23 @@ func (s *session) admit(targets []string, o *tcpshakerv1.CheckOptions) error {
 			return errTargetTooLong()
 		}
 	}
-	s.take(targets, decoded)
+	s.hold(targets, decoded)
+	s.feed()
 	return s.err
 }
 
-// take takes on the targets of a message, whatever they are.
+// take takes on targets, whatever they are: they are charged for, or the time of the RPC is over.
 func (s *session) take(targets []string, o *options) {
+	rated := s.view.Rated() && !s.ended
 	for i, text := range targets {
 		if s.err != nil {
 			return
 		}
 		t := s.tasks.take(len(targets) - i)
-		t.index, t.text, t.options = s.next, text, o
+		t.index, t.text, t.options, t.view = s.next, text, o, s.view
+		if rated {
+			t.charged = price(text, o)
+		}
 		s.next++
 		s.undecided++
 		s.begin(t)
@@ -65,8 +71,8 @@ func (s *session) begin(t *task) {
 	case parsed.Name == "" && !hasFamily(parsed.Addr.Addr(), t.options.family):
 		s.answer(t, finding{reason: tcpshakerv1.Reason_REASON_INVALID_TARGET, detail: detailFamily})
 	case parsed.Name == "":
-		addr := [1]netip.Addr{parsed.Addr.Addr()}
-		s.start(t, addr[:], parsed.Port)
+		s.literal(t, parsed.Addr)
+	case s.denied(t, t.view.Name(parsed.Name, parsed.Port)):
 	case s.ended:
 		s.answer(t, finding{reason: cutOff, detail: detailCutName})
 	default:
@@ -87,7 +93,7 @@ func (s *session) named(a resolve.Answer) {
 			s.answer(t, f)
 			continue
 		}
-		s.start(t, a.Addrs, t.port)
+		s.judge(t, a.Addrs)
 	}
 }
 
@@ -107,22 +113,72 @@ func (s *session) lookupFinding(a *resolve.Answer) finding {
 	}
 }
 
-// start begins the handshakes of a target whose addresses are known: every one of them is judged, whichever are to be
-// probed, and one that is denied denies the target before any packet.
-func (s *session) start(t *task, addrs []netip.Addr, port uint16) {
+// literal starts a target that is an address, if it may be probed.
+func (s *session) literal(t *task, addr netip.AddrPort) {
+	if s.denied(t, t.view.Addr(addr)) {
+		return
+	}
+	only := [1]netip.Addr{addr.Addr()}
+	s.start(t, only[:], addr.Port())
+}
+
+// judge starts a target whose name has these addresses: every one of them is judged, whichever are to be probed, and one that
+// is denied denies the target before any packet.
+func (s *session) judge(t *task, addrs []netip.Addr) {
 	for _, addr := range addrs {
-		if err := s.server.policy.Allow(netip.AddrPortFrom(addr, port)); err != nil {
-			s.answer(t, finding{reason: tcpshakerv1.Reason_REASON_POLICY_DENIED, detail: err.Error()})
+		if s.denied(t, t.view.Named(netip.AddrPortFrom(addr, t.port))) {
 			return
 		}
 	}
+	s.start(t, addrs[:min(len(addrs), t.options.addressesAtMost())], t.port)
+}
+
+// denied answers a target that may not be probed, for the reason why, where there is one. Who has rules is not told the reason:
+// whatever the target, and whether or not it exists, the answer is the same.
+func (s *session) denied(t *task, why error) bool {
+	if why == nil {
+		return false
+	}
+	detail := detailDenied
+	if t.view.Reveals() {
+		detail = why.Error()
+	}
+	t.view.Denied()
+	s.auditDenied(t, why)
+	s.answer(t, finding{reason: tcpshakerv1.Reason_REASON_POLICY_DENIED, detail: detail})
+	return true
+}
+
+// start begins the handshakes of a target whose addresses are known and allowed, unless its destination has been asked too
+// often: that too is found before any packet.
+func (s *session) start(t *task, addrs []netip.Addr, port uint16) {
 	if s.ended {
 		s.answer(t, finding{reason: cutOff, detail: detailCut})
 		return
 	}
-	addrs = addrs[:min(len(addrs), t.options.addressesAtMost())]
 	t.setAddresses(addrs, port)
+	if t.view.Destined() && !s.spare(t) {
+		return
+	}
 	s.startRound(t)
+}
+
+// spare charges a target to the limits of its destinations, and answers it where one is exceeded.
+func (s *session) spare(t *task) bool {
+	var room [maxAddresses]netip.AddrPort
+	addrs := room[:0]
+	for i := range t.addresses {
+		addrs = append(addrs, t.addresses[i].addr)
+	}
+	excess, ok := t.view.Destination(s.turn, addrs, t.options.attempts)
+	if ok {
+		t.destined = true
+		return true
+	}
+	t.addresses = nil // none of them was asked
+	t.view.Limited()
+	s.answer(t, finding{reason: tcpshakerv1.Reason_REASON_RATE_LIMITED, detail: limitedDetail(excess)})
+	return false
 }
 
 // answer writes the result of a target, and frees it where nothing of it is under way.
@@ -130,6 +186,8 @@ func (s *session) answer(t *task, f finding) {
 	s.out.slot(t.index).fill(t, f)
 	t.decided = true
 	s.undecided--
+	s.giveBack(t)
+	s.told.count(f.reason)
 	s.fail(s.out.written())
 	s.release(t)
 }

@@ -83,6 +83,7 @@ func (s *session) result(r *shaker.Result) {
 	place, at, attempt := splitProbeID(r.ID)
 	t := s.tasks.tasks[place]
 	t.inFlight--
+	s.auditProbe(t, r)
 	if t.decided {
 		s.release(t)
 		return
@@ -123,6 +124,7 @@ func (s *session) settle(t *task) {
 func (s *session) end() {
 	s.ended = true
 	s.paced.clear()
+	s.letGo()
 	for _, t := range s.tasks.tasks {
 		switch {
 		case t.options == nil || t.decided:

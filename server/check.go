@@ -22,8 +22,14 @@ func (s *Server) Check(ctx context.Context, req *tcpshakerv1.CheckRequest) (*tcp
 	}
 
 	out := make(ordered, len(targets))
-	work := s.newSession(ctx, out, len(targets))
+	work, err := s.newSession(ctx, out, len(targets))
+	if err != nil {
+		return nil, err
+	}
 	defer work.close()
+	if err := work.pay(targets, o); err != nil {
+		return nil, err
+	}
 	work.take(targets, o)
 	if err := work.run(nil); err != nil {
 		return nil, err

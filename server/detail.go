@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"strconv"
 	"syscall"
+	"time"
 	"unicode/utf8"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 	"github.com/CarterTsai/tcp-shaker/server/internal/errno"
+	"github.com/CarterTsai/tcp-shaker/server/quota"
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
 
@@ -21,6 +23,7 @@ const (
 	detailLookup   = "the name could not be looked up: no answer from the resolver, or one that says it failed"
 	detailCut      = "the deadline of the RPC passed before a SYN was sent"
 	detailCutName  = "the deadline of the RPC passed before the name was looked up"
+	detailDenied   = "the service's policy does not allow this caller to have this target probed"
 	detailShutdown = "the service is shutting down"
 )
 
@@ -122,6 +125,15 @@ func cutDetail(a *address, o *options) string {
 		return fmt.Sprintf("the deadline of the RPC passed after %d of %d handshakes, without an answer that decides",
 			a.whole, o.attempts)
 	}
+}
+
+// limitedDetail says which limit of a destination was reached, and until when.
+func limitedDetail(e quota.Excess) string {
+	detail := "not probed: the limit " + e.Limit.String() + " of its destination is reached"
+	if e.Wait > 0 {
+		detail += fmt.Sprintf("; ask again in %v", e.Wait.Round(time.Millisecond))
+	}
+	return detail
 }
 
 func counted(n uint64, what string) string {

@@ -12,6 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/CarterTsai/tcp-shaker/server/access"
 )
 
 // This file alone makes a status. Each carries an ErrorInfo, whose domain and reason a program may go by; the words of
@@ -28,6 +30,9 @@ const (
 	ReasonDraining         = "DRAINING"          // UNAVAILABLE; ask again, elsewhere if there is an elsewhere
 	ReasonDeadlineExceeded = "DEADLINE_EXCEEDED" // DEADLINE_EXCEEDED
 	ReasonCanceled         = "CANCELED"          // CANCELED
+	ReasonUnauthenticated  = "UNAUTHENTICATED"   // UNAUTHENTICATED; say who you are, or ask the operator
+	ReasonDenied           = "PERMISSION_DENIED" // PERMISSION_DENIED; nobody, or not this caller, may use the method
+	ReasonQuota            = "QUOTA_EXCEEDED"    // RESOURCE_EXHAUSTED; QuotaFailure tells which, RetryInfo when; metadata `limit`
 	ReasonInternal         = "INTERNAL"          // INTERNAL; the log knows more under the request id
 )
 
@@ -102,8 +107,44 @@ func errInternal() error {
 	return newStatus(codes.Internal, ReasonInternal, "internal error", nil)
 }
 
-// errEnded is the answer to an RPC whose context has ended, by its deadline or by its caller.
+// errRefused is the answer to an RPC that is not let in, or not any more, or would take more than its caller may have. It tells
+// nothing of what the service knows of its callers: a wrong token and an unknown one, a certificate that was revoked and one
+// that nobody knows, read the same.
+func errRefused(r *access.Refusal) error {
+	switch r.Kind {
+	case access.MethodDenied:
+		return newStatus(codes.PermissionDenied, ReasonDenied, "this method is not served here", nil)
+	case access.TooManyRPCs:
+		return errOverQuota(r, "caller", "the caller has as many calls under way as it may")
+	case access.TooManyTargets:
+		return errOverQuota(r, "caller", "the caller would have more targets outstanding than it may")
+	case access.CallerRate:
+		return errOverQuota(r, "caller", "the handshakes of this Check are more than the caller's rate allows; StreamCheck is slowed instead")
+	case access.ServiceRate:
+		return errOverQuota(r, "all callers",
+			"the handshakes of this Check are more than the rate of all callers together allows; StreamCheck is slowed instead")
+	default:
+		return newStatus(codes.Unauthenticated, ReasonUnauthenticated,
+			"the service does not know who calls: a client certificate or a bearer token that it accepts is needed", nil)
+	}
+}
+
+// errOverQuota tells which quota, and when it may be worth trying again; at the soonest after minRetryDelay, so that nobody
+// comes back at once.
+func errOverQuota(r *access.Refusal, subject, message string) error {
+	return newStatus(codes.ResourceExhausted, ReasonQuota, message, map[string]string{"limit": strconv.Itoa(r.Limit)},
+		&errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{{Subject: subject, Description: message}}},
+		&errdetails.RetryInfo{RetryDelay: durationpb.New(max(r.Wait, minRetryDelay))})
+}
+
+const minRetryDelay = 10 * time.Millisecond
+
+// errEnded is the answer to an RPC whose context has ended: because its caller is not let in any more, by its deadline, or by
+// its caller.
 func errEnded(ctx context.Context) error {
+	if r, ok := errors.AsType[*access.Refusal](context.Cause(ctx)); ok {
+		return errRefused(r)
+	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return newStatus(codes.DeadlineExceeded, ReasonDeadlineExceeded, "the deadline of the RPC passed", nil)
 	}

@@ -39,11 +39,13 @@ const (
 	minPing = 10 * time.Second
 )
 
-// Options returns what a *grpc.Server needs for the promise to hold: the interceptors and the limits. Run uses them; they are
-// for those who Register on a server of theirs. [grpc.WaitForHandlers] is among them, so that after the server's Stop no RPC
+// Options returns what a *grpc.Server needs for the promise to hold: who is let in, the interceptors and the limits. Run uses
+// them; they are for those who Register on a server of theirs. Where Config.Access asks callers who they are, its credentials
+// are among them, for listeners that its Gate has wrapped. [grpc.WaitForHandlers] is among them, so that after the server's Stop no RPC
 // uses the Prober any more.
 func (s *Server) Options() []grpc.ServerOption {
-	return []grpc.ServerOption{
+	options := []grpc.ServerOption{
+		grpc.InTapHandle(s.admit),
 		grpc.ChainUnaryInterceptor(s.unary()...),
 		grpc.ChainStreamInterceptor(s.stream()...),
 		grpc.ForceServerCodecV2(newRequestCodec(s.limits.TargetsPerMessage)),
@@ -61,4 +63,8 @@ func (s *Server) Options() []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 		grpc.WaitForHandlers(true),
 	}
+	if gate := s.access.Gate(); gate != nil {
+		options = append(options, grpc.Creds(gate.Credentials()))
+	}
+	return options
 }

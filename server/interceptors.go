@@ -6,29 +6,28 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
-	"strings"
 
-	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/logging"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"google.golang.org/grpc"
 
-	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
 
 // unary and stream are the interceptors in pairs, the outermost first:
 //
-//	Config's ─▶ drain ─▶ request id ─▶ log ─▶ recovery ─▶ handler
+//	Config's ─▶ drain ─▶ request id ─▶ audit ─▶ admitted ─▶ recovery ─▶ handler
 //
-// Config's, such as metrics, are told of all that a caller gets. Drain is what a drain needs to know and to end.
+// Config's, such as metrics, are told of all that a caller gets but a refusal by its headers (Server.admit), which no
+// interceptor sees. Drain is what a drain needs to know and to end.
 //
-// The log stands outside of recovery, so that it sees the INTERNAL that recovery makes of a panic, and inside of the request
+// Audit stands outside of recovery, so that it sees the INTERNAL that recovery makes of a panic, and inside of the request
 // id, so that it can tell it.
 func (s *Server) unary() []grpc.UnaryServerInterceptor {
 	return append(slices.Clone(s.outerUnary),
 		s.counted,
 		unaryRequestID,
-		logging.UnaryServerInterceptor(s.callLogger(), logOptions()...),
+		s.auditUnary,
+		s.admittedUnary,
 		recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(s.panicked)),
 	)
 }
@@ -37,7 +36,8 @@ func (s *Server) stream() []grpc.StreamServerInterceptor {
 	return append(slices.Clone(s.outerStream),
 		s.untilDrain,
 		streamRequestID,
-		logging.StreamServerInterceptor(s.callLogger(), logOptions()...),
+		s.auditStream,
+		s.admittedStream,
 		recovery.StreamServerInterceptor(recovery.WithRecoveryHandlerContext(s.panicked)),
 	)
 }
@@ -57,38 +57,12 @@ func (s *Server) counted(
 func (s *Server) untilDrain(
 	srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
 ) error {
-	if strings.HasPrefix(info.FullMethod, "/"+tcpshakerv1.ShakerService_ServiceDesc.ServiceName+"/") {
+	if isOurs(info.FullMethod) {
 		s.working.Add(1)
 		defer s.working.Add(-1)
 		return handler(srv, stream)
 	}
-	done := make(chan error, 1)
-	go func() { done <- handler(srv, stream) }()
-	select {
-	case err := <-done:
-		return err
-	case <-s.draining:
-		return errDraining()
-	}
-}
-
-// callLogger adapts slog. The levels of package logging are those of slog, number by number, and the attributes come as slog
-// takes them. No message is logged, and slog's handlers quote what they are given, so that no line can be forged.
-func (s *Server) callLogger() logging.Logger {
-	return logging.LoggerFunc(func(ctx context.Context, level logging.Level, msg string, fields ...any) {
-		s.log.Log(ctx, slog.Level(level), msg, fields...)
-	})
-}
-
-// logOptions: one line per RPC, when it has ended, with its code, peer, time and request id; INFO for OK and for what callers
-// do wrong, WARN for what they may have to hear of, ERROR for what is our own fault (logging.DefaultServerCodeToLevel).
-func logOptions() []logging.Option {
-	return []logging.Option{
-		logging.WithLogOnEvents(logging.FinishCall),
-		logging.WithFieldsFromContext(func(ctx context.Context) logging.Fields {
-			return logging.Fields{"request_id", requestID(ctx)}
-		}),
-	}
+	return untilEnd(context.Background(), s.draining, func() error { return handler(srv, stream) })
 }
 
 // panicked logs a panic with its stack and returns what the caller is told of it: that there was a fault, and nothing else.

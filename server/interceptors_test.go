@@ -107,7 +107,7 @@ func TestRequestID(t *testing.T) {
 		t.Fatalf("%d lines, want one per RPC: %d", len(records), len(ids))
 	}
 	for i, record := range records {
-		if record["request_id"] != ids[i] || record["grpc.code"] == nil || record["peer.address"] == nil || record["level"] != "INFO" {
+		if record["request_id"] != ids[i] || record["code"] == nil || record["peer"] == nil || record["level"] != "INFO" {
 			t.Errorf("line %d: %v, want id %s", i, record, ids[i])
 		}
 	}
@@ -138,7 +138,7 @@ func TestPanicTellsTheCallerNothing(t *testing.T) {
 		if record["msg"] == "panic" && strings.Contains(record["stack"].(string), "server") && record["request_id"] != "" {
 			panics++
 		}
-		if record["msg"] == "finished call" && record["grpc.code"] == "Internal" && record["level"] == "ERROR" {
+		if record["msg"] == "rpc" && record["code"] == "Internal" && record["level"] == "ERROR" {
 			finished++
 		}
 	}
@@ -176,7 +176,7 @@ func TestOuterInterceptors(t *testing.T) {
 	note := func(ctx context.Context, when, name, method string, err error) {
 		mu.Lock()
 		defer mu.Unlock()
-		logged := strings.Count(log.String(), "finished call")
+		logged := strings.Count(log.String(), `"msg":"rpc"`)
 		trace = append(trace, fmt.Sprintf("%s %s %s %v, %d logged, id %q",
 			when, name, path.Base(method), status.Code(err), logged, requestID(ctx)))
 	}

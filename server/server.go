@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
-	"github.com/CarterTsai/tcp-shaker/server/policy"
+	"github.com/CarterTsai/tcp-shaker/server/access"
 	"github.com/CarterTsai/tcp-shaker/server/resolve"
 )
 
@@ -27,13 +27,13 @@ type Config struct {
 	// Resolver looks names up. nil: resolve.Default().
 	Resolver resolve.Resolver
 
-	// Policy says which addresses may be probed. nil: the never-list of policy.New(policy.Config{}), which is meant for a
-	// service that only this machine's own users can reach.
-	Policy *policy.Policy
+	// Access says who may ask about what, and how often. nil: everyone, about everything but the never-list of
+	// policy.New(policy.Config{}), which is meant for a service that only this machine's own users can reach.
+	Access *access.Control
 
-	// Caller names who makes an RPC, given its context; the engine serves those with different names in turn. nil: by where the
-	// connection comes from, the IPv4 address or the /64 of the IPv6 one, all unix sockets being one caller. It is called once
-	// per RPC that probes, from any goroutine.
+	// Caller names who makes an RPC that Access has no name for, given its context; the engine serves those with different names
+	// in turn. nil: by where the connection comes from, the IPv4 address or the /64 of the IPv6 one, all unix sockets being one
+	// caller. It is called once per RPC that probes, from any goroutine.
 	Caller func(ctx context.Context) string
 
 	// Name is what GetVantage calls this place. Empty: os.Hostname().
@@ -48,7 +48,7 @@ type Config struct {
 	// Limits are the bounds in force. Zero fields mean their defaults.
 	Limits Limits
 
-	// Logger gets one line per RPC that ends, where the interceptors of Options are used, and the stacks of panics. nil:
+	// Logger gets one line per RPC that ends (see audit.go), where Options are used, and the stacks of panics. nil:
 	// slog.Default().
 	Logger *slog.Logger
 
@@ -70,7 +70,7 @@ type Server struct {
 	prober  Prober
 	caller  func(context.Context) string
 	names   *resolve.Group
-	policy  *policy.Policy
+	access  *access.Control
 	name    string
 	labels  map[string]string
 	version string
@@ -106,8 +106,12 @@ func New(c Config) (*Server, error) {
 	if c.Version == "" {
 		c.Version = "unknown"
 	}
-	if c.Policy == nil {
-		c.Policy = policy.New(policy.Config{})
+	if c.Access == nil {
+		open, err := access.New(access.Config{})
+		if err != nil {
+			return nil, err
+		}
+		c.Access = open
 	}
 	if c.Caller == nil {
 		c.Caller = peerCaller
@@ -127,7 +131,7 @@ func New(c Config) (*Server, error) {
 		prober:  c.Prober,
 		caller:  c.Caller,
 		names:   names,
-		policy:  c.Policy,
+		access:  c.Access,
 		name:    c.Name,
 		labels:  maps.Clone(c.Labels),
 		version: c.Version,

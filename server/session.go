@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/CarterTsai/tcp-shaker/server/access"
 	"github.com/CarterTsai/tcp-shaker/server/resolve"
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
@@ -25,8 +26,8 @@ const (
 // all of it: there are no locks, and no goroutine, channel or timer per target. What comes from elsewhere comes by channel:
 // messages from the intake, results from the batch, names from the lookups.
 //
-//	message ─▶ admit ─▶ start ─▶ submit ─▶ batch ─▶ receive ─▶ settle ─▶ answer ─▶ sink
-//	              └─▶ lookup ─▶ named ─▲                └─▶ follow, paced ─▶ submit
+//	message ─▶ arrive ─▶ feed ─▶ start ─▶ submit ─▶ batch ─▶ receive ─▶ settle ─▶ answer ─▶ sink
+//	                       └─▶ lookup ─▶ named ─▲                └─▶ follow, paced ─▶ submit
 type session struct {
 	server *Server
 	ctx    context.Context    // the RPC's
@@ -34,10 +35,18 @@ type session struct {
 	cancel context.CancelFunc // ends work
 	batch  Batch
 	names  *resolve.Request // nil until a name comes
-	out    sink
-	epoch  time.Time // the zero of all times below
-	timer  *time.Timer
-	alarm  time.Duration // when timer fires; 0: it is not set
+
+	admission *access.Admission
+	view      *access.View // what the caller may; see look
+	turn      string       // what the caller is to the engine, and to the limits of destinations
+	counted   int          // targets that stand in the caller's account as outstanding
+	held      held         // of a stream: what of its message waits
+	told      *record      // for the log
+
+	out   sink
+	epoch time.Time // the zero of all times below
+	timer *time.Timer
+	alarm time.Duration // when timer fires; 0: it is not set
 
 	tasks     slab
 	undecided int            // targets admitted whose results have not been written
@@ -64,21 +73,36 @@ type sink interface {
 
 // newSession makes the session of an RPC; its close must be called. Expected is how many targets it will have to answer at
 // once, 0 where that is not known.
-func (s *Server) newSession(ctx context.Context, out sink, expected int) *session {
+func (s *Server) newSession(ctx context.Context, out sink, expected int) (*session, error) {
+	admission, err := s.admission(ctx)
+	if err != nil {
+		return nil, err
+	}
+	turn := admission.Caller()
+	if turn == "" {
+		turn = s.caller(ctx)
+	}
+	view := admission.View()
 	work, cancel := workContext(ctx, expected)
 	return &session{
-		server: s,
-		ctx:    ctx,
-		work:   work,
-		cancel: cancel,
-		batch:  s.prober.OpenFor(work, s.caller(ctx)),
-		out:    out,
-		epoch:  time.Now(),
-	}
+		server:    s,
+		ctx:       ctx,
+		work:      work,
+		cancel:    cancel,
+		batch:     s.prober.OpenFor(work, turn),
+		out:       out,
+		epoch:     time.Now(),
+		admission: admission,
+		view:      &view,
+		turn:      turn,
+		told:      recordOf(ctx),
+	}, nil
 }
 
-// close frees what is left under way: the batch answers to nobody, lookups end.
+// close frees what is left under way: the batch answers to nobody, lookups end, what the caller was charged for and did not
+// get is given back.
 func (s *session) close() {
+	s.settleAccounts()
 	s.batch.Finish() // first: of a batch that is over nobody has to hear that its context ends
 	s.cancel()
 	if s.timer != nil {
@@ -107,16 +131,18 @@ func (s *session) run(in *intake) error {
 	done := s.work.Done()
 	for {
 		if s.err == nil {
+			s.feed()
 			s.startDue()
 			s.flushDue()
 		}
 		if s.err != nil {
 			return s.err
 		}
-		if s.undecided == 0 && in.finished() {
+		if s.undecided == 0 && !s.holding() && in.finished() {
 			return nil
 		}
-		in.allow(s.outstanding() < s.server.limits.OutstandingPerStream)
+		s.recount()
+		in.allow(!s.holding() && s.outstanding() < s.server.limits.OutstandingPerStream)
 
 		select {
 		case m := <-in.arrivals():
@@ -127,6 +153,7 @@ func (s *session) run(in *intake) error {
 			s.named(a)
 		case <-s.wake():
 			s.alarm = 0
+		case <-s.held.room:
 		case <-done:
 			done = nil
 			s.end()
@@ -148,7 +175,7 @@ func (s *session) arrive(in *intake, m arrival) {
 	in.asked = false
 	switch {
 	case m.err == nil:
-		s.fail(s.admit(m.request.GetTargets(), m.request.GetOptions()))
+		s.fail(s.accept(m.request.GetTargets(), m.request.GetOptions()))
 	case errors.Is(m.err, io.EOF):
 		in.over = true
 	case ended(m.err):
@@ -183,7 +210,7 @@ func (s *session) flushDue() {
 	if s.flushAt == 0 {
 		s.flushAt = now + flushDelay
 	}
-	if s.undecided == 0 || now >= s.flushAt {
+	if s.undecided == 0 && !s.holding() || now >= s.flushAt {
 		s.fail(s.out.flush())
 		s.flushAt = 0
 	}
@@ -195,6 +222,9 @@ func (s *session) wake() <-chan time.Time {
 	due := s.flushAt
 	if s.paced.len() > 0 && (due == 0 || s.paced.front().at < due) {
 		due = s.paced.front().at
+	}
+	if s.held.at > 0 && (due == 0 || s.held.at < due) {
+		due = s.held.at
 	}
 	switch {
 	case due == 0:

@@ -24,7 +24,10 @@ func (s *Server) StreamCheck(stream checkStream) error {
 	if s.isDraining() {
 		return errDraining()
 	}
-	work := s.newSession(stream.Context(), &page{send: stream.Send}, 0)
+	work, err := s.newSession(stream.Context(), &page{send: stream.Send}, 0)
+	if err != nil {
+		return err
+	}
 	defer work.close()
 	in := s.newIntake(stream)
 	defer in.close()

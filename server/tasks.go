@@ -5,6 +5,7 @@ import (
 	"time"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
+	"github.com/CarterTsai/tcp-shaker/server/access"
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
 
@@ -59,6 +60,10 @@ type task struct {
 	text    string
 	options *options
 	port    uint16
+
+	view     *access.View // what its caller was allowed, and charged under
+	charged  int          // handshakes charged to its caller, and not given back
+	destined bool         // its addresses are charged with its attempts
 
 	addresses []address       // empty until they are known, and allowed
 	added     []time.Duration // when each handshake was given to the engine; see handshakeAt

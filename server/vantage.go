@@ -18,6 +18,12 @@ func (s *Server) GetVantage(ctx context.Context, _ *tcpshakerv1.GetVantageReques
 	if s.isDraining() {
 		return nil, errDraining()
 	}
+	admission, err := s.admission(ctx)
+	if err != nil {
+		return nil, err
+	}
+	view := admission.View()
+	rate, outstanding, rpcs := view.CallerLimits()
 	stats := s.prober.Stats()
 	return &tcpshakerv1.GetVantageResponse{
 		Name:             s.name,
@@ -35,7 +41,13 @@ func (s *Server) GetVantage(ctx context.Context, _ *tcpshakerv1.GetVantageReques
 			HandshakesPerSecond:  stats.Rate,
 			InFlight:             uint32(min(max(stats.MaxInFlight, 0), math.MaxInt32)),
 			InFlightDetail:       stats.MaxInFlightDetail,
+
+			CallerHandshakesPerSecond: rate.PerSecond,
+			CallerBurst:               uint32(rate.Burst),
+			CallerOutstanding:         uint32(outstanding),
+			CallerRpcs:                uint32(rpcs),
 		},
+		Caller: admission.Caller(),
 	}, nil
 }
 

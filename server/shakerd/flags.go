@@ -27,8 +27,10 @@ const usage = `Usage: shakerd [flags]
 
 shakerd serves tcpshaker.v1.ShakerService over gRPC: whether TCP targets answer, as seen from this machine.
 
+  --config FILE        read what follows, and who may ask about what, from FILE (YAML); flags beat it. SIGHUP reads it anew
+  --check-config       say whether FILE, and what it names, can be loaded, and exit: 0 it can, 2 it cannot
   --listen ADDR        where to listen: host:port (port 0: any that is free) or unix:PATH; repeatable
-                       (default 127.0.0.1:50051)
+                       (default 127.0.0.1:50051). TLS is for FILE to say
   --insecure           listen on other than loopback addresses, though callers are neither authenticated nor encrypted
   --metrics-listen ADDR
                        where to serve /metrics, for Prometheus, over HTTP: a loopback host:port, or unix:PATH
@@ -44,12 +46,14 @@ shakerd serves tcpshaker.v1.ShakerService over gRPC: whether TCP targets answer,
   --version            print the version and exit
   -h, --help           print this and exit
 
-SIGTERM or SIGINT ends it in order, a second one at once.
-Exit codes: 0 ended in order, 1 failed or ended at once, 2 wrong flags.
+SIGTERM or SIGINT ends it in order, a second one at once. SIGHUP reads FILE and the certificates anew.
+Exit codes: 0 ended in order, 1 failed or ended at once, 2 wrong flags, or a FILE with errors.
 `
 
-// options is the command line, checked.
+// options is the command line, checked, and in its gaps what the file says (fill).
 type options struct {
+	config        string // the file's path; empty: none
+	checkConfig   bool
 	listen        []listenAddr
 	insecure      bool
 	metricsListen *listenAddr // nil: nowhere
@@ -62,6 +66,8 @@ type options struct {
 	logJSON       bool
 	logLevel      slog.Level
 	version       bool
+
+	given map[string]bool // flags that were on the command line
 }
 
 // parseFlags reads the command line. Errors are flag.ErrHelp, which is none, and usageErrors that name the flag.
@@ -76,6 +82,11 @@ func parseFlags(args []string) (*options, error) {
 	}
 	if fs.NArg() > 0 {
 		return nil, usageError{fmt.Errorf("unexpected argument %q: shakerd takes flags only", fs.Arg(0))}
+	}
+	o.given = make(map[string]bool)
+	fs.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
+	if o.checkConfig && o.config == "" && !o.version {
+		return nil, usageError{errors.New("--check-config needs --config FILE")}
 	}
 	if len(o.listen) == 0 {
 		addr, err := parseListen(defaultListen)
@@ -93,6 +104,8 @@ func flagSet(o *options) *flag.FlagSet {
 	fs.SetOutput(io.Discard) // run prints errors, and usage, where they belong
 	fs.Usage = func() {}
 
+	fs.Func("config", "", func(s string) error { o.config = s; return notEmpty(s) })
+	fs.BoolVar(&o.checkConfig, "check-config", false, "")
 	fs.Func("listen", "", func(s string) error {
 		addr, err := parseListen(s)
 		o.listen = append(o.listen, addr)
@@ -141,6 +154,13 @@ func (o *options) addLabel(s string) error {
 func checkText(s string) error {
 	if !utf8.ValidString(s) {
 		return errors.New("must be UTF-8")
+	}
+	return nil
+}
+
+func notEmpty(s string) error {
+	if s == "" {
+		return errors.New("must not be empty")
 	}
 	return nil
 }

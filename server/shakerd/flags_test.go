@@ -23,7 +23,7 @@ func TestFlags(t *testing.T) {
 	}
 	if want := []listenAddr{
 		{text: "[::1]:0", host: "::1"},
-		{text: "unix:/run/x.sock", path: "/run/x.sock"},
+		{text: "unix:/run/x.sock", path: "/run/x.sock", mode: socketMode},
 		{text: "localhost:65535", host: "localhost", port: 65535},
 		{text: ":1", port: 1},
 	}; !slices.Equal(got.listen, want) {
@@ -35,7 +35,7 @@ func TestFlags(t *testing.T) {
 	if want := (listenAddr{text: "[::1]:9090", host: "::1", port: 9090}); got.metricsListen == nil || *got.metricsListen != want {
 		t.Errorf("metrics on %+v, want %+v", got.metricsListen, want)
 	}
-	got.listen, got.labels, got.metricsListen = nil, nil, nil
+	got.listen, got.labels, got.metricsListen, got.given = nil, nil, nil, nil
 	if want := (options{
 		insecure: true, name: "n", rate: 0.5, maxInFlight: 7, shards: 3, grace: time.Minute, logJSON: true,
 		logLevel: slog.LevelWarn, version: true,
@@ -53,6 +53,7 @@ func TestFlagDefaults(t *testing.T) {
 		listen: []listenAddr{{text: "127.0.0.1:50051", host: "127.0.0.1", port: 50051}},
 		labels: map[string]string{}, rate: 20000, grace: 10 * time.Second, logLevel: slog.LevelInfo,
 	}
+	got.given = nil
 	if fmt.Sprint(*got) != fmt.Sprint(want) {
 		t.Errorf("options %+v, want %+v", *got, want)
 	}

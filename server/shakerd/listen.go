@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"strconv"
 	"strings"
 
+	"github.com/CarterTsai/tcp-shaker/server/identity"
 	"github.com/CarterTsai/tcp-shaker/server/resolve"
 )
 
@@ -18,11 +20,14 @@ type listenAddr struct {
 	path string // of a unix socket; else empty
 	host string
 	port uint16
+
+	tls  *identity.TLSFiles // nil: plaintext; always, where flags say it
+	mode fs.FileMode        // of a unix socket
 }
 
 func parseListen(s string) (listenAddr, error) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
-		return listenAddr{text: s, path: path}, checkSocketPath(path)
+		return listenAddr{text: s, path: path, mode: socketMode}, checkSocketPath(path)
 	}
 	host, portText, err := net.SplitHostPort(s)
 	if err != nil {
@@ -96,6 +101,17 @@ func choose(all []netip.Addr) (addr netip.Addr, loopback bool) {
 	return addr, loopback
 }
 
+// refused returns an endpoint that must not be open to other machines, as they are neither encrypted nor, without callers, known;
+// nil if there is none.
+func refused(endpoints []endpoint, callers bool) *endpoint {
+	for i := range endpoints {
+		if e := &endpoints[i]; !e.loopback && (e.tls == nil || !callers) {
+			return e
+		}
+	}
+	return nil
+}
+
 // anyShared returns an endpoint that other machines can reach; nil if none of them can.
 func anyShared(endpoints []endpoint) *endpoint {
 	for i := range endpoints {
@@ -117,12 +133,12 @@ func (e *endpoint) clashes(other *endpoint) bool {
 
 // refusal says what to do about an endpoint that is not loopback.
 func (e *endpoint) refusal() error {
-	return fmt.Errorf("--listen %s: open to other machines, with callers neither authenticated nor encrypted; "+
+	return fmt.Errorf("--listen %s: open to other machines, which takes TLS and callers that are known, both from --config; "+
 		"listen on a loopback address or a unix socket, or add --insecure", e.text)
 }
 
-// listenAll listens on all endpoints, or on none.
-func listenAll(ctx context.Context, endpoints []endpoint) ([]net.Listener, error) {
+// listenAll listens on all endpoints, or on none. Their connections pass gate, where there is one.
+func listenAll(ctx context.Context, endpoints []endpoint, gate *identity.Gate) ([]net.Listener, error) {
 	var listeners []net.Listener
 	for _, e := range endpoints {
 		l, err := e.listen(ctx)
@@ -132,6 +148,9 @@ func listenAll(ctx context.Context, endpoints []endpoint) ([]net.Listener, error
 			}
 			return nil, fmt.Errorf("--listen %s: %w", e.text, err)
 		}
+		if gate != nil {
+			l = gate.Wrap(l, e.text)
+		}
 		listeners = append(listeners, l)
 	}
 	return listeners, nil
@@ -139,7 +158,7 @@ func listenAll(ctx context.Context, endpoints []endpoint) ([]net.Listener, error
 
 func (e *endpoint) listen(ctx context.Context) (net.Listener, error) {
 	if e.path != "" {
-		return listenUnix(ctx, e.path)
+		return listenUnix(ctx, e.path, e.mode)
 	}
 	address := ":" + strconv.Itoa(int(e.port))
 	if e.addr.IsValid() {

@@ -10,7 +10,10 @@ import (
 	"log/slog"
 	"net"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/CarterTsai/tcp-shaker/server"
+	"github.com/CarterTsai/tcp-shaker/server/access"
 	"github.com/CarterTsai/tcp-shaker/server/policy"
 	"github.com/CarterTsai/tcp-shaker/server/resolve"
 	"github.com/CarterTsai/tcp-shaker/shaker"
@@ -21,21 +24,28 @@ type usageError struct{ error }
 
 // run is the command without its process: it serves until ctx ends, and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o, err := parseFlags(args)
+	s, err := loadSettings(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(stdout, usage)
 		return exitOK
-	case err == nil && o.version:
+	case err == nil && s.version:
 		fmt.Fprintln(stdout, versionLine())
 		return exitOK
+	case err == nil && s.checkConfig:
+		fmt.Fprintf(stdout, "%s: OK\n", s.config)
+		return exitOK
 	case err == nil:
-		err = serve(ctx, o, newLogger(o, stderr))
+		level := new(slog.LevelVar)
+		level.Set(s.logLevel)
+		err = serve(ctx, args, s, newLogger(s.options, level, stderr), level)
 	}
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "shakerd: %v\n", err)
+	for _, text := range errorTexts(err) {
+		fmt.Fprintf(stderr, "shakerd: %s\n", text)
+	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		fmt.Fprintln(stderr, "shakerd -h tells the flags")
 		return exitUsage
@@ -44,21 +54,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // serve puts the rooms together, and takes them apart in the opposite order.
-func serve(ctx context.Context, o *options, log *slog.Logger) (err error) {
+func serve(ctx context.Context, args []string, o *settings, log *slog.Logger, level *slog.LevelVar) (err error) {
 	endpoints, err := endpointsOf(ctx, o.listen, resolve.Default())
 	if err != nil {
 		return err
 	}
 	shared := anyShared(endpoints)
-	if shared != nil && !o.insecure {
-		return usageError{shared.refusal()}
+	if e := refused(endpoints, o.callers); e != nil && !o.insecure {
+		return usageError{e.refusal()}
 	}
 	metricsAt, err := metricsEndpoint(ctx, o.metricsListen, resolve.Default(), endpoints)
 	if err != nil {
 		return err
 	}
 	probed := policy.New(policy.Config{Shared: shared != nil})
-	if err := probed.OwnAddrsError(); err != nil && shared != nil {
+	if err := probed.OwnAddrsError(); err != nil && (shared != nil || o.callers) {
 		return fmt.Errorf("this host's own addresses, which must not be probed for others, are unknown: %w", err)
 	}
 
@@ -71,9 +81,15 @@ func serve(ctx context.Context, o *options, log *slog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
 
+	rules := o.access
+	rules.Policy = probed
+	control, err := access.New(rules)
+	if err != nil {
+		return err
+	}
 	config := server.Config{
 		Prober:  server.FromEngine(engine),
-		Policy:  probed,
+		Access:  control,
 		Name:    o.name,
 		Labels:  o.labels,
 		Version: version(),
@@ -90,19 +106,28 @@ func serve(ctx context.Context, o *options, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	listeners, err := listenAll(ctx, endpoints)
+	listeners, err := listenAll(ctx, endpoints, control.Gate())
 	if err != nil {
 		return err
 	}
 	logStart(ctx, log, o, shared, listeners, scrapes, engine.Stats())
-	err = scrapes.run(ctx, log, func(ctx context.Context) error { return s.Run(ctx, o.grace, listeners...) })
+	stopWarnings := warnHourly(ctx, log, o, shared)
+	defer stopWarnings()
+	reloads := startReloads(ctx, args, o, control, level, log)
+	defer reloads.stop()
+	scrapes.tell(control.Stats, reloads.Stats)
+	notify(ctx, log, daemon.SdNotifyReady)
+	err = scrapes.run(ctx, log, func(ctx context.Context) error {
+		context.AfterFunc(ctx, func() { notify(ctx, log, daemon.SdNotifyStopping) })
+		return s.Run(ctx, o.grace, listeners...)
+	})
 	log.LogAttrs(ctx, slog.LevelInfo, "stopped")
 	return err
 }
 
 // logStart says where and how the service runs, and what an operator should know about that.
 func logStart(
-	ctx context.Context, log *slog.Logger, o *options, shared *endpoint, listeners []net.Listener, scrapes *scrapes,
+	ctx context.Context, log *slog.Logger, o *settings, shared *endpoint, listeners []net.Listener, scrapes *scrapes,
 	stats shaker.Stats,
 ) {
 	addresses := make([]string, len(listeners))
@@ -119,9 +144,8 @@ func logStart(
 		slog.String("in_flight_detail", stats.MaxInFlightDetail),
 		slog.Float64("rate", stats.Rate),
 		slog.String("version", version()))
-	if shared != nil {
-		log.LogAttrs(ctx, slog.LevelWarn, "open to other machines: callers are neither authenticated nor encrypted, and "+
-			"whoever reaches this service can probe what this host can reach", slog.String("listen", shared.text))
+	if o.config != "" {
+		log.LogAttrs(ctx, slog.LevelInfo, "configuration loaded", slog.String("why", "start"), o.summary())
 	}
 	if stats.Mode == shaker.Fresh {
 		log.LogAttrs(ctx, slog.LevelWarn, "the engine uses a new socket for each handshake, at one and a half times the cost",
@@ -137,8 +161,8 @@ func logStart(
 	}
 }
 
-func newLogger(o *options, w io.Writer) *slog.Logger {
-	handler := &slog.HandlerOptions{Level: o.logLevel}
+func newLogger(o *options, level slog.Leveler, w io.Writer) *slog.Logger {
+	handler := &slog.HandlerOptions{Level: level}
 	if o.logJSON {
 		return slog.New(slog.NewJSONHandler(w, handler))
 	}

@@ -142,8 +142,8 @@ func TestWarnings(t *testing.T) {
 		}}, 0, ""},
 	} {
 		var log bytes.Buffer
-		o := &options{maxInFlight: tt.asked}
-		logStart(t.Context(), newLogger(o, &log), o, nil, nil, nil, tt.stats)
+		o := &settings{options: &options{maxInFlight: tt.asked}}
+		logStart(t.Context(), newLogger(o.options, o.logLevel, &log), o, nil, nil, nil, tt.stats)
 		_, warning, _ := strings.Cut(log.String(), "level=WARN")
 		if (warning != "") != (tt.warns != "") || !strings.Contains(warning, tt.warns) {
 			t.Errorf("%+v: %s", tt.stats, &log)
@@ -161,7 +161,7 @@ func TestLogger(t *testing.T) {
 		{options{logLevel: slog.LevelError}, ""},
 	} {
 		var log bytes.Buffer
-		newLogger(&tt.o, &log).Warn("x")
+		newLogger(&tt.o, tt.o.logLevel, &log).Warn("x")
 		if !strings.HasSuffix(log.String(), tt.want) || (tt.want == "") != (log.Len() == 0) {
 			t.Errorf("%s: %q, want %q at its end", fmt.Sprint(tt.o), &log, tt.want)
 		}

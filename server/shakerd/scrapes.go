@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/CarterTsai/tcp-shaker/server"
+	"github.com/CarterTsai/tcp-shaker/server/access"
 	"github.com/CarterTsai/tcp-shaker/server/metrics"
 	"github.com/CarterTsai/tcp-shaker/server/resolve"
 	"github.com/CarterTsai/tcp-shaker/shaker"
@@ -71,6 +72,15 @@ func (s *scrapes) watch(c *server.Config) {
 	c.UnaryInterceptors = []grpc.UnaryServerInterceptor{s.metrics.Unary()}
 	c.StreamInterceptors = []grpc.StreamServerInterceptor{s.metrics.Stream()}
 	c.Registered = s.metrics.Registered
+}
+
+// tell adds what is decided of callers, and what becomes of the configuration.
+func (s *scrapes) tell(decided func() access.Stats, reloads func() metrics.Reloads) {
+	if s == nil {
+		return
+	}
+	s.metrics.Access(decided)
+	s.metrics.Reloads(reloads)
 }
 
 // address is what the log says of where /metrics is; nothing, where it is nowhere.

@@ -11,8 +11,9 @@ import (
 	"syscall"
 )
 
-// socketMode lets only the user that the service runs as connect.
-const socketMode = 0o600
+// socketMode lets only the user that the service runs as connect. The file may say otherwise: where callers are known, others
+// may knock.
+const socketMode fs.FileMode = 0o600
 
 // maxSocketPath is the longest path of a unix socket, in bytes: sun_path less its final NUL (unix(7)).
 const maxSocketPath = 107
@@ -32,18 +33,19 @@ func checkSocketPath(path string) error {
 	return nil
 }
 
-// listenUnix listens on path, which is removed when the listener is closed. The socket has socketMode from its first moment.
+// listenUnix listens on path, which is removed when the listener is closed. From its first moment the socket lets nobody connect
+// whom mode does not.
 // What a server left behind that did not end in order is removed first.
-func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+func listenUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listener, error) {
 	if err := removeStale(ctx, path); err != nil {
 		return nil, err
 	}
-	config := net.ListenConfig{Control: modeAtBirth}
+	config := net.ListenConfig{Control: modeAtBirth(mode)}
 	l, err := config.Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, socketMode); err != nil { // where modeAtBirth has no effect; nobody was accepted yet
+	if err := os.Chmod(path, mode); err != nil { // where modeAtBirth has no effect; nobody was accepted yet
 		l.Close()
 		return nil, err
 	}

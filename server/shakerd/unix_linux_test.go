@@ -31,7 +31,7 @@ func modeOf(t *testing.T, path string) fs.FileMode {
 func TestModeAtBirth(t *testing.T) {
 	openUmask(t)
 	path := filepath.Join(t.TempDir(), "s")
-	config := net.ListenConfig{Control: modeAtBirth}
+	config := net.ListenConfig{Control: modeAtBirth(socketMode)}
 	l, err := config.Listen(t.Context(), "unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestModeAtBirth(t *testing.T) {
 func TestListenUnix(t *testing.T) {
 	openUmask(t)
 	path := filepath.Join(t.TempDir(), "s")
-	l, err := listenUnix(t.Context(), path)
+	l, err := listenUnix(t.Context(), path, socketMode)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestListenUnix(t *testing.T) {
 	}
 
 	// Who answers there is left alone.
-	if second, err := listenUnix(t.Context(), path); err == nil || !strings.Contains(err.Error(), "another server") {
+	if second, err := listenUnix(t.Context(), path, socketMode); err == nil || !strings.Contains(err.Error(), "another server") {
 		t.Errorf("beside a live server: %v, %v", second, err)
 	}
 	conn, err := net.Dial("unix", path)
@@ -84,7 +84,7 @@ func TestStaleSocket(t *testing.T) {
 	dead.Close()
 	modeOf(t, path) // it is there
 
-	l, err := listenUnix(t.Context(), path)
+	l, err := listenUnix(t.Context(), path, socketMode)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,12 +107,12 @@ func TestOtherFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{file, link, dir} {
-		if l, err := listenUnix(t.Context(), path); err == nil || !strings.Contains(err.Error(), "not a socket") {
+		if l, err := listenUnix(t.Context(), path, socketMode); err == nil || !strings.Contains(err.Error(), "not a socket") {
 			t.Errorf("%s: %v, %v", path, l, err)
 		}
 		modeOf(t, path)
 	}
-	if l, err := listenUnix(t.Context(), filepath.Join(dir, "no", "such", "directory")); err == nil {
+	if l, err := listenUnix(t.Context(), filepath.Join(dir, "no", "such", "directory"), socketMode); err == nil {
 		l.Close()
 		t.Error("listens in a directory that does not exist")
 	}

@@ -339,7 +339,10 @@ type GetVantageResponse struct {
 	// The release of the kernel whose TCP asks, as uname(2) gives it, such as `6.18.44`. Empty where it cannot be read.
 	KernelRelease string `protobuf:"bytes,7,opt,name=kernel_release,json=kernelRelease,proto3" json:"kernel_release,omitempty"`
 	// The limits in force for this caller.
-	Limits        *Limits `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
+	Limits *Limits `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
+	// What the operator calls the caller that asks, as configured: 1 to 64 ASCII letters, digits, `.`, `_` and `-`. Empty where
+	// the service does not ask its callers who they are.
+	Caller        string `protobuf:"bytes,9,opt,name=caller,proto3" json:"caller,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -430,6 +433,13 @@ func (x *GetVantageResponse) GetLimits() *Limits {
 	return nil
 }
 
+func (x *GetVantageResponse) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
 // Limits are the bounds that the service enforces for the caller that asks. They hold until the operator changes them.
 type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -451,8 +461,18 @@ type Limits struct {
 	// descriptors allow 18336, tcp_mem 191933`. The least of the three is in force, but at least one for each loop of the
 	// engine. Never empty.
 	InFlightDetail string `protobuf:"bytes,7,opt,name=in_flight_detail,json=inFlightDetail,proto3" json:"in_flight_detail,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// How many handshakes a second this caller may have made on the average, all its streams and connections together. 0: no
+	// limit of its own.
+	CallerHandshakesPerSecond float64 `protobuf:"fixed64,8,opt,name=caller_handshakes_per_second,json=callerHandshakesPerSecond,proto3" json:"caller_handshakes_per_second,omitempty"`
+	// How many handshakes this caller may have made at once after a pause; a Check that could need more fails with
+	// RESOURCE_EXHAUSTED. 0: no limit of its own.
+	CallerBurst uint32 `protobuf:"varint,9,opt,name=caller_burst,json=callerBurst,proto3" json:"caller_burst,omitempty"`
+	// How many targets this caller may have outstanding, in all its RPCs together. 0: no limit of its own.
+	CallerOutstanding uint32 `protobuf:"varint,10,opt,name=caller_outstanding,json=callerOutstanding,proto3" json:"caller_outstanding,omitempty"`
+	// How many RPCs this caller may have at a time. 0: no limit of its own.
+	CallerRpcs    uint32 `protobuf:"varint,11,opt,name=caller_rpcs,json=callerRpcs,proto3" json:"caller_rpcs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Limits) Reset() {
@@ -534,6 +554,34 @@ func (x *Limits) GetInFlightDetail() string {
 	return ""
 }
 
+func (x *Limits) GetCallerHandshakesPerSecond() float64 {
+	if x != nil {
+		return x.CallerHandshakesPerSecond
+	}
+	return 0
+}
+
+func (x *Limits) GetCallerBurst() uint32 {
+	if x != nil {
+		return x.CallerBurst
+	}
+	return 0
+}
+
+func (x *Limits) GetCallerOutstanding() uint32 {
+	if x != nil {
+		return x.CallerOutstanding
+	}
+	return 0
+}
+
+func (x *Limits) GetCallerRpcs() uint32 {
+	if x != nil {
+		return x.CallerRpcs
+	}
+	return 0
+}
+
 var File_tcpshaker_v1_shaker_service_proto protoreflect.FileDescriptor
 
 const file_tcpshaker_v1_shaker_service_proto_rawDesc = "" +
@@ -549,7 +597,7 @@ const file_tcpshaker_v1_shaker_service_proto_rawDesc = "" +
 	"\aoptions\x18\x02 \x01(\v2\x1a.tcpshaker.v1.CheckOptionsR\aoptions\"J\n" +
 	"\x13StreamCheckResponse\x123\n" +
 	"\aresults\x18\x01 \x03(\v2\x19.tcpshaker.v1.CheckResultR\aresults\"\x13\n" +
-	"\x11GetVantageRequest\"\xac\x03\n" +
+	"\x11GetVantageRequest\"\xc4\x03\n" +
 	"\x12GetVantageResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12D\n" +
 	"\x06labels\x18\x02 \x03(\v2,.tcpshaker.v1.GetVantageResponse.LabelsEntryR\x06labels\x12\x18\n" +
@@ -559,10 +607,11 @@ const file_tcpshaker_v1_shaker_service_proto_rawDesc = "" +
 	"\x12engine_mode_detail\x18\x05 \x01(\tR\x10engineModeDetail\x12)\n" +
 	"\x10source_addresses\x18\x06 \x03(\tR\x0fsourceAddresses\x12%\n" +
 	"\x0ekernel_release\x18\a \x01(\tR\rkernelRelease\x12,\n" +
-	"\x06limits\x18\b \x01(\v2\x14.tcpshaker.v1.LimitsR\x06limits\x1a9\n" +
+	"\x06limits\x18\b \x01(\v2\x14.tcpshaker.v1.LimitsR\x06limits\x12\x16\n" +
+	"\x06caller\x18\t \x01(\tR\x06caller\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe1\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x95\x04\n" +
 	"\x06Limits\x12.\n" +
 	"\x13targets_per_message\x18\x01 \x01(\rR\x11targetsPerMessage\x124\n" +
 	"\x16outstanding_per_stream\x18\x02 \x01(\rR\x14outstandingPerStream\x12:\n" +
@@ -572,7 +621,13 @@ const file_tcpshaker_v1_shaker_service_proto_rawDesc = "" +
 	"maxTimeout\x122\n" +
 	"\x15handshakes_per_second\x18\x05 \x01(\x01R\x13handshakesPerSecond\x12\x1b\n" +
 	"\tin_flight\x18\x06 \x01(\rR\binFlight\x12(\n" +
-	"\x10in_flight_detail\x18\a \x01(\tR\x0einFlightDetail*W\n" +
+	"\x10in_flight_detail\x18\a \x01(\tR\x0einFlightDetail\x12?\n" +
+	"\x1ccaller_handshakes_per_second\x18\b \x01(\x01R\x19callerHandshakesPerSecond\x12!\n" +
+	"\fcaller_burst\x18\t \x01(\rR\vcallerBurst\x12-\n" +
+	"\x12caller_outstanding\x18\n" +
+	" \x01(\rR\x11callerOutstanding\x12\x1f\n" +
+	"\vcaller_rpcs\x18\v \x01(\rR\n" +
+	"callerRpcs*W\n" +
 	"\n" +
 	"EngineMode\x12\x1b\n" +
 	"\x17ENGINE_MODE_UNSPECIFIED\x10\x00\x12\x15\n" +

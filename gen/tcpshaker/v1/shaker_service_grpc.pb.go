@@ -46,6 +46,8 @@ const (
 //
 // What one target suffers is data: a CheckResult with a Verdict and a Reason, in an RPC that ends with OK. What the request
 // as a whole suffers is a status: INVALID_ARGUMENT with google.rpc.BadRequest for options out of range or no targets;
+// UNAUTHENTICATED where the service asks who calls, and is not told or not told right: by a client certificate, by the
+// header `authorization: Bearer …`, or by the user at the other end of a unix socket;
 // RESOURCE_EXHAUSTED with google.rpc.QuotaFailure for size limits and quotas, and google.rpc.RetryInfo where trying again
 // helps; UNAVAILABLE while the service drains; INTERNAL for a fault of the service. Each status that the service itself
 // makes carries google.rpc.ErrorInfo with the domain `tcpshaker.v1`; details are 4 KiB at most.
@@ -59,8 +61,11 @@ type ShakerServiceClient interface {
 	//
 	// Errors: INVALID_ARGUMENT without targets or with an option out of range. RESOURCE_EXHAUSTED where there are more
 	// targets than GetVantageResponse.limits allows or where the answer could exceed 3 MiB (StreamCheck takes more, in several
-	// messages, and answers in parts), and where the request exceeds 4 MiB. UNAVAILABLE while the service drains; it is safe
-	// to ask again.
+	// messages, and answers in parts), and where the request exceeds 4 MiB. RESOURCE_EXHAUSTED with google.rpc.QuotaFailure and
+	// google.rpc.RetryInfo where the caller, or all callers together, would exceed a rate: a Check is charged, before its first
+	// SYN, with all the handshakes that it can come to (the attempts, times 16 for a name with ADDRESS_POLICY_ANY or _ALL), and
+	// gets back what it does not need. Within the burst it waits for its turn, inside its deadline. UNAVAILABLE while the
+	// service drains; it is safe to ask again.
 	//
 	// Deadline: set one. The service keeps back a tenth of it, or 10 µs per target if that is more, at least 10 ms and at most
 	// 100 ms, but never more than half, for the way home, and answers what is known by then; the targets that are not decided
@@ -79,7 +84,10 @@ type ShakerServiceClient interface {
 	//
 	// Errors: as for Check, with the limits holding for each message; they end the stream, and what had been sent before and
 	// was not answered is dropped. So does a single target that is so long that its result, which repeats it, could exceed
-	// 3 MiB. A deadline works as for Check. A caller that cancels frees everything that is under way at once.
+	// 3 MiB. A caller over its rate is slowed, by the service reading no further, and not refused. A deadline works as for
+	// Check. A caller that cancels frees everything that is under way at once. A stream whose caller is not let in any more ends
+	// with UNAUTHENTICATED: its certificate has run out, or the operator has changed who may ask. Other changes of the operator's
+	// hold from the next target on.
 	StreamCheck(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StreamCheckRequest, StreamCheckResponse], error)
 	// GetVantage tells who asks, from where, and what it allows this caller. It sends no packet.
 	GetVantage(ctx context.Context, in *GetVantageRequest, opts ...grpc.CallOption) (*GetVantageResponse, error)
@@ -146,6 +154,8 @@ func (c *shakerServiceClient) GetVantage(ctx context.Context, in *GetVantageRequ
 //
 // What one target suffers is data: a CheckResult with a Verdict and a Reason, in an RPC that ends with OK. What the request
 // as a whole suffers is a status: INVALID_ARGUMENT with google.rpc.BadRequest for options out of range or no targets;
+// UNAUTHENTICATED where the service asks who calls, and is not told or not told right: by a client certificate, by the
+// header `authorization: Bearer …`, or by the user at the other end of a unix socket;
 // RESOURCE_EXHAUSTED with google.rpc.QuotaFailure for size limits and quotas, and google.rpc.RetryInfo where trying again
 // helps; UNAVAILABLE while the service drains; INTERNAL for a fault of the service. Each status that the service itself
 // makes carries google.rpc.ErrorInfo with the domain `tcpshaker.v1`; details are 4 KiB at most.
@@ -159,8 +169,11 @@ type ShakerServiceServer interface {
 	//
 	// Errors: INVALID_ARGUMENT without targets or with an option out of range. RESOURCE_EXHAUSTED where there are more
 	// targets than GetVantageResponse.limits allows or where the answer could exceed 3 MiB (StreamCheck takes more, in several
-	// messages, and answers in parts), and where the request exceeds 4 MiB. UNAVAILABLE while the service drains; it is safe
-	// to ask again.
+	// messages, and answers in parts), and where the request exceeds 4 MiB. RESOURCE_EXHAUSTED with google.rpc.QuotaFailure and
+	// google.rpc.RetryInfo where the caller, or all callers together, would exceed a rate: a Check is charged, before its first
+	// SYN, with all the handshakes that it can come to (the attempts, times 16 for a name with ADDRESS_POLICY_ANY or _ALL), and
+	// gets back what it does not need. Within the burst it waits for its turn, inside its deadline. UNAVAILABLE while the
+	// service drains; it is safe to ask again.
 	//
 	// Deadline: set one. The service keeps back a tenth of it, or 10 µs per target if that is more, at least 10 ms and at most
 	// 100 ms, but never more than half, for the way home, and answers what is known by then; the targets that are not decided
@@ -179,7 +192,10 @@ type ShakerServiceServer interface {
 	//
 	// Errors: as for Check, with the limits holding for each message; they end the stream, and what had been sent before and
 	// was not answered is dropped. So does a single target that is so long that its result, which repeats it, could exceed
-	// 3 MiB. A deadline works as for Check. A caller that cancels frees everything that is under way at once.
+	// 3 MiB. A caller over its rate is slowed, by the service reading no further, and not refused. A deadline works as for
+	// Check. A caller that cancels frees everything that is under way at once. A stream whose caller is not let in any more ends
+	// with UNAUTHENTICATED: its certificate has run out, or the operator has changed who may ask. Other changes of the operator's
+	// hold from the next target on.
 	StreamCheck(grpc.BidiStreamingServer[StreamCheckRequest, StreamCheckResponse]) error
 	// GetVantage tells who asks, from where, and what it allows this caller. It sends no packet.
 	GetVantage(context.Context, *GetVantageRequest) (*GetVantageResponse, error)

@@ -1,0 +1,213 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/CarterTsai/tcp-shaker/server/identity"
+)
+
+// What those without an identity may have under way. They may ask for the service's health and little else, so these are for
+// load balancers, orchestrators and the like, which ask often and are soon answered.
+const (
+	// strangersAtMost bounds their RPCs in all, and strangersPerPeer those of one peer, so that one cannot take all places.
+	// Each may be sending a message of up to 4 MiB.
+	strangersAtMost, strangersPerPeer = 256, 8
+
+	// strangersTime is how long one of their unary RPCs may take to come in and be answered.
+	strangersTime = 10 * time.Second
+)
+
+// Admission is an RPC that was let in. Its methods are for the RPC's handler; Leave may be called from anywhere.
+type Admission struct {
+	control       *Control
+	conn          *identity.Conn
+	authorization []string
+	method, peer  string
+
+	snapshot *snapshot         // in force when it was admitted
+	identity identity.Identity // zero without one
+	account  *account          // nil without an identity
+	left     atomic.Bool
+}
+
+// Admit decides about an RPC by its headers, before any message of it is read. peer names where it comes from, the same for all
+// addresses of one network. The Admission's Leave must be called when the RPC is over. An error is a *Refusal.
+func (c *Control) Admit(ctx context.Context, method, peer string, authorization []string) (*Admission, error) {
+	a := &Admission{
+		control: c, method: method, peer: peer, authorization: authorization, snapshot: c.snapshot.Load(),
+	}
+	if a.snapshot.Reflection == ByNobody && isReflection(method) {
+		return nil, c.refuse(&Refusal{Kind: MethodDenied, Detail: "reflection is for nobody"})
+	}
+	if !c.closed {
+		return a, nil
+	}
+	a.conn, _ = identity.ConnOf(ctx)
+	if a.conn == nil {
+		a.conn = new(identity.Conn) // it came by no gate: a token may still tell who it is
+	}
+	who, err := a.snapshot.Identity.Identify(a.conn, authorization, now())
+	switch {
+	case err == nil:
+		a.identity, a.account = who, c.account(who.Name)
+		limit := 0
+		if caller := a.snapshot.callers[who.Name]; caller != nil {
+			limit = caller.RPCs
+		}
+		if !a.account.enter(limit) {
+			return nil, c.refuse(&Refusal{Kind: TooManyRPCs, Limit: limit, Wait: time.Second, Detail: "caller " + who.Name})
+		}
+	case !errors.Is(err, identity.ErrNoIdentity) || !a.snapshot.forStrangers(method):
+		return nil, c.refuse(&Refusal{Kind: Unauthenticated, Detail: detailOf(err)})
+	case !c.enterStranger(peer):
+		return nil, c.refuse(&Refusal{Kind: TooManyRPCs, Wait: time.Second, Detail: "without an identity"})
+	}
+	return a, nil
+}
+
+// Leave gives back what Admit took. It may be called more than once.
+func (a *Admission) Leave() {
+	if a.left.Swap(true) {
+		return
+	}
+	switch {
+	case !a.control.closed:
+	case a.account != nil:
+		a.account.leave()
+	default:
+		a.control.leaveStranger(a.peer)
+	}
+}
+
+// Caller is the name of the caller; empty where it has no identity.
+func (a *Admission) Caller() string {
+	if a == nil {
+		return ""
+	}
+	return a.identity.Name
+}
+
+// Stranger reports whether the caller had to say who it is, and did not: it then may ask about the service itself only.
+func (a *Admission) Stranger() bool { return a.control.closed && a.account == nil }
+
+// Hold returns the context that the handler of the RPC is to have: it ends, with a *Refusal as its cause, as soon as the caller
+// would not be admitted any more, by an Update or because its certificate has run out. release must be called when the
+// handler has returned.
+func (a *Admission) Hold(ctx context.Context) (held context.Context, release func()) {
+	if !a.control.closed {
+		return ctx, func() {}
+	}
+	held, cancel := context.WithCancelCause(ctx)
+	judge := func() {
+		if err := a.judge(); err != nil {
+			cancel(err)
+		}
+	}
+	stop := a.endInTime(cancel)
+	a.control.mu.Lock()
+	a.control.live[a] = judge
+	a.control.mu.Unlock()
+	if a.control.snapshot.Load() != a.snapshot { // replaced since Admit, perhaps before it stood in live
+		judge()
+	}
+	return held, func() {
+		stop()
+		a.control.mu.Lock()
+		delete(a.control.live, a)
+		a.control.mu.Unlock()
+		cancel(nil)
+	}
+}
+
+// endInTime has cancel called when the RPC is not admitted any more for its time alone, unless stop is called before.
+func (a *Admission) endInTime(cancel context.CancelCauseFunc) (stop func()) {
+	left, detail := time.Duration(0), ""
+	switch {
+	case a.Stranger() && isUnary(a.method):
+		left, detail = strangersTime, "without an identity a call has "+strangersTime.String()
+	case !a.identity.Until.IsZero():
+		left, detail = a.identity.Until.Sub(now()), "the certificate of caller "+a.identity.Name+" has run out"
+	default:
+		return func() {}
+	}
+	timer := time.AfterFunc(left, func() { cancel(a.control.refuse(&Refusal{Kind: Unauthenticated, Detail: detail})) })
+	return func() { timer.Stop() }
+}
+
+// judge decides again, by what holds now.
+func (a *Admission) judge() error {
+	s := a.control.snapshot.Load()
+	if a.Stranger() {
+		if !s.forStrangers(a.method) {
+			return a.control.refuse(&Refusal{Kind: Unauthenticated, Detail: "the method is not for everyone any more"})
+		}
+		return nil
+	}
+	if s.Reflection == ByNobody && isReflection(a.method) {
+		return a.control.refuse(&Refusal{Kind: MethodDenied, Detail: "reflection is for nobody any more"})
+	}
+	who, err := s.Identity.Identify(a.conn, a.authorization, now())
+	if err == nil && who.Name != a.identity.Name {
+		err = fmt.Errorf("the caller is %s now", who.Name)
+	}
+	if err != nil {
+		return a.control.refuse(&Refusal{Kind: Unauthenticated, Detail: "caller " + a.identity.Name + ": " + detailOf(err)})
+	}
+	return nil
+}
+
+// detailOf is what the log is told of an identity that is not there, or not believed.
+func detailOf(err error) string {
+	if e, ok := errors.AsType[*identity.Error](err); ok {
+		return e.Detail
+	}
+	return err.Error()
+}
+
+// refuse counts.
+func (c *Control) refuse(r *Refusal) *Refusal {
+	c.refused[r.Kind].Add(1)
+	return r
+}
+
+func (c *Control) enterStranger(peer string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.strangers >= strangersAtMost || c.anonymous[peer] >= strangersPerPeer {
+		return false
+	}
+	c.strangers++
+	c.anonymous[peer]++
+	return true
+}
+
+func (c *Control) leaveStranger(peer string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.strangers--
+	if c.anonymous[peer]--; c.anonymous[peer] == 0 {
+		delete(c.anonymous, peer)
+	}
+}
+
+// forStrangers reports whether a method is for callers without an identity. What they may ask of grpc.health.v1 is for its
+// handler to bound.
+func (s *snapshot) forStrangers(method string) bool {
+	switch method {
+	case "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/List":
+		return true
+	default:
+		return s.Reflection == ByAnyone && isReflection(method)
+	}
+}
+
+func isUnary(method string) bool {
+	return method == "/grpc.health.v1.Health/Check" || method == "/grpc.health.v1.Health/List"
+}
+
+func isReflection(method string) bool { return strings.HasPrefix(method, "/grpc.reflection.") }

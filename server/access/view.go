@@ -1,0 +1,216 @@
+package access
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/CarterTsai/tcp-shaker/server/quota"
+)
+
+// View is what an RPC may at a moment. Ask for another with each message. The zero value allows nothing.
+type View struct {
+	control  *Control
+	snapshot *snapshot
+	caller   *Caller  // nil where the Control is open, or the caller is gone
+	account  *account // nil where the Control is open
+}
+
+// View returns what holds now.
+func (a *Admission) View() View {
+	if a == nil {
+		return View{}
+	}
+	v := View{control: a.control, snapshot: a.control.snapshot.Load(), account: a.account}
+	if a.account != nil {
+		v.caller = v.snapshot.callers[a.identity.Name]
+	}
+	return v
+}
+
+// open reports whether nobody is asked who they are.
+func (v *View) open() bool { return v.control != nil && !v.control.closed }
+
+// closedTo reports whether the RPC may have nothing probed at all.
+func (v *View) closedTo() bool { return !v.open() && (v.caller == nil || v.caller.Rules == nil) }
+
+// ErrDenied is what View.Addr, Name and Named return where there is no caller with rules.
+var ErrDenied = errors.New("the caller may have nothing probed")
+
+// Reveals reports whether the caller may be told why a target is denied. Where callers have rules it may not: the rules would
+// be told, and by the addresses of a name what the service's own resolver knows.
+func (v *View) Reveals() bool { return v.open() }
+
+// Addr returns nil where a target that is an address may be probed. An error is a *policy.DeniedError or ErrDenied.
+func (v *View) Addr(addr netip.AddrPort) error {
+	switch {
+	case v.open():
+		return v.snapshot.Policy.Allow(addr)
+	case v.closedTo():
+		return ErrDenied
+	default:
+		return v.snapshot.Policy.AllowFor(v.caller.Rules, addr)
+	}
+}
+
+// Name returns nil where a name may be looked up to be probed at that port; each of its addresses is then for Named.
+func (v *View) Name(name string, port uint16) error {
+	switch {
+	case v.open():
+		return nil
+	case v.closedTo():
+		return ErrDenied
+	default:
+		return v.caller.Rules.AllowName(name, port)
+	}
+}
+
+// Named returns nil where an address of a name that Name allowed may be probed.
+func (v *View) Named(addr netip.AddrPort) error {
+	switch {
+	case v.open():
+		return v.snapshot.Policy.Allow(addr)
+	case v.closedTo():
+		return ErrDenied
+	default:
+		return v.snapshot.Policy.AllowNamed(v.caller.Rules, addr)
+	}
+}
+
+// Denied counts a target that Addr, Name or Named denied.
+func (v *View) Denied() {
+	if v.control != nil {
+		v.control.denied.Add(1)
+	}
+}
+
+// Limited counts a target that came too often to its destination.
+func (v *View) Limited() {
+	if v.control != nil {
+		v.control.limited.Add(1)
+	}
+}
+
+// AuditProbes reports whether each probe is to be logged.
+func (v *View) AuditProbes() bool { return v.snapshot != nil && v.snapshot.AuditProbes }
+
+// callerRate is the caller's own.
+func (v *View) callerRate() quota.Rate {
+	if v.caller == nil {
+		return quota.Rate{}
+	}
+	return v.caller.Rate
+}
+
+// Rated reports whether handshakes are counted at all, but for destinations.
+func (v *View) Rated() bool {
+	return v.snapshot != nil && (v.callerRate().PerSecond > 0 || v.snapshot.Rate.PerSecond > 0)
+}
+
+// Charge takes n handshakes from the rates of the caller and of the service: they may be made after wait. It takes all or
+// nothing: a *Refusal tells which rate does not allow n, or not before most has passed.
+func (v *View) Charge(n int, most time.Duration) (wait time.Duration, err error) {
+	if !v.Rated() || n == 0 {
+		return 0, nil
+	}
+	at := now()
+	rate := v.callerRate()
+	var own time.Duration
+	ok := true
+	if rate.PerSecond > 0 {
+		if own, ok = v.account.bucket.Take(rate, at, n, most); !ok {
+			return 0, v.control.refuse(&Refusal{Kind: CallerRate, Limit: rate.Burst, Wait: own})
+		}
+	}
+	all, ok := v.control.service.Take(v.snapshot.Rate, at, n, most)
+	if !ok {
+		v.returnOwn(rate, at, n)
+		return 0, v.control.refuse(&Refusal{Kind: ServiceRate, Limit: v.snapshot.Rate.Burst, Wait: all})
+	}
+	return max(own, all), nil
+}
+
+// Return gives back n handshakes that were charged and are not made.
+func (v *View) Return(n int) {
+	if !v.Rated() || n == 0 {
+		return
+	}
+	at := now()
+	v.returnOwn(v.callerRate(), at, n)
+	v.control.service.Return(v.snapshot.Rate, at, n)
+}
+
+func (v *View) returnOwn(rate quota.Rate, at time.Time, n int) {
+	if rate.PerSecond > 0 {
+		v.account.bucket.Return(rate, at, n)
+	}
+}
+
+// Burst is the most that Charge can allow at once; 0: no limit.
+func (v *View) Burst() int {
+	burst := 0
+	if rate := v.callerRate(); rate.PerSecond > 0 {
+		burst = rate.Burst
+	}
+	if v.snapshot != nil && v.snapshot.Rate.PerSecond > 0 && (burst == 0 || v.snapshot.Rate.Burst < burst) {
+		burst = v.snapshot.Rate.Burst
+	}
+	return burst
+}
+
+// CallerLimits returns the limits of the caller's own; zero where it has none.
+func (v *View) CallerLimits() (rate quota.Rate, outstanding, rpcs int) {
+	if v.caller == nil {
+		return quota.Rate{}, 0, 0
+	}
+	return v.caller.Rate, v.caller.Outstanding, v.caller.RPCs
+}
+
+// Destination charges n handshakes with each of addrs, which belong to one target, to the limits of their destinations: all or
+// nothing. ok is false where one is over its limit, and then excess tells which.
+func (v *View) Destination(caller string, addrs []netip.AddrPort, n int) (excess quota.Excess, ok bool) {
+	if v.snapshot == nil {
+		return quota.Excess{}, true
+	}
+	return v.control.destinations.Take(&v.snapshot.Destinations, now(), caller, addrs, n)
+}
+
+// ReturnDestination gives back n handshakes with addr that were charged and are not made.
+func (v *View) ReturnDestination(addr netip.AddrPort, n int) {
+	if v.snapshot != nil && n > 0 {
+		v.control.destinations.Return(&v.snapshot.Destinations, now(), addr, n)
+	}
+}
+
+// Destined reports whether destinations have limits.
+func (v *View) Destined() bool {
+	return v.snapshot != nil && v.snapshot.Destinations != (quota.DestinationLimits{})
+}
+
+// Take adds up to n targets to those that the caller has outstanding, as many as its limit leaves, and returns how many.
+func (v *View) Take(n int) int {
+	if v.account == nil {
+		return n
+	}
+	limit := 0
+	if v.caller != nil {
+		limit = v.caller.Outstanding
+	}
+	return v.account.take(n, limit)
+}
+
+// Add adds n targets to those outstanding, whatever the limit; negative where they are answered.
+func (v *View) Add(n int) {
+	if v.account != nil {
+		v.account.add(n)
+	}
+}
+
+// Room returns a channel that is closed when the caller has fewer targets outstanding; nil, hence never, where it has no
+// limit.
+func (v *View) Room() <-chan struct{} {
+	if v.account == nil {
+		return nil
+	}
+	return v.account.room()
+}

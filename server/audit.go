@@ -1,0 +1,173 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	middleware "github.com/grpc-ecosystem/go-grpc-middleware/v2"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
+
+	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
+	"github.com/CarterTsai/tcp-shaker/server/access"
+	"github.com/CarterTsai/tcp-shaker/shaker"
+)
+
+// This file writes what was asked of the service, by whom, and what came of it: one line, `rpc`, for each RPC of a method that
+// there is, when it has ended or was refused by its headers; and where access.Config.AuditProbes says so one line, `probe`, for each
+// handshake, and one, `denied`, for each target that was denied. slog's handlers quote what they are given, so no line can be
+// forged; of what callers send only their request id (visible ASCII) and valid targets (ASCII too) stand in lines.
+
+// record is what became of the targets of one RPC. Its RPC's handler alone writes it.
+type record struct {
+	targets, reachable, unreachable, inconclusive uint64
+	denied, limited                               uint64 // of the inconclusive
+}
+
+// count takes the reason of one result.
+func (r *record) count(reason tcpshakerv1.Reason) {
+	r.targets++
+	switch verdictOf(reason) {
+	case reachable:
+		r.reachable++
+	case unreachable:
+		r.unreachable++
+	default:
+		r.inconclusive++
+	}
+	switch reason {
+	case tcpshakerv1.Reason_REASON_POLICY_DENIED:
+		r.denied++
+	case tcpshakerv1.Reason_REASON_RATE_LIMITED:
+		r.limited++
+	}
+}
+
+type recordKey struct{}
+
+// recordOf returns the record of the RPC of ctx, or one that nobody reads.
+func recordOf(ctx context.Context) *record {
+	if r, ok := ctx.Value(recordKey{}).(*record); ok {
+		return r
+	}
+	return new(record)
+}
+
+func (s *Server) auditUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	began := time.Now()
+	r := new(record)
+	resp, err := handler(context.WithValue(ctx, recordKey{}, r), req)
+	s.auditRPC(ctx, info.FullMethod, began, r, err)
+	return resp, err
+}
+
+func (s *Server) auditStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	began := time.Now()
+	r := new(record)
+	ctx := context.WithValue(stream.Context(), recordKey{}, r)
+	err := handler(srv, &middleware.WrappedServerStream{ServerStream: stream, WrappedContext: ctx})
+	s.auditRPC(stream.Context(), info.FullMethod, began, r, err)
+	return err
+}
+
+// auditRPC writes the line of an RPC that has ended.
+func (s *Server) auditRPC(ctx context.Context, method string, began time.Time, r *record, err error) {
+	code := status.Code(err)
+	level := levelOf(code)
+	if !s.log.Enabled(ctx, level) {
+		return
+	}
+	admission, _ := ctx.Value(admissionKey{}).(*access.Admission)
+	attrs := make([]slog.Attr, 0, 13)
+	attrs = append(attrs,
+		slog.String("request_id", requestID(ctx)),
+		slog.String("caller", admission.Caller()),
+		slog.String("peer", peerText(ctx)),
+		slog.String("method", method),
+		slog.String("code", code.String()),
+		slog.Duration("duration", time.Since(began)))
+	if isOurs(method) {
+		attrs = append(attrs,
+			slog.Uint64("targets", r.targets),
+			slog.Uint64("reachable", r.reachable),
+			slog.Uint64("unreachable", r.unreachable),
+			slog.Uint64("inconclusive", r.inconclusive),
+			slog.Uint64("denied", r.denied),
+			slog.Uint64("limited", r.limited))
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", clip(status.Convert(err).Message())))
+	}
+	s.log.LogAttrs(ctx, level, "rpc", attrs...)
+}
+
+// auditRefused writes the line of an RPC that was refused by its headers. It may be of a method that there is not.
+func (s *Server) auditRefused(ctx context.Context, info *tap.Info, refused *access.Refusal, err error) {
+	_, id := withRequestID(ctx)
+	s.log.LogAttrs(ctx, slog.LevelWarn, "rpc",
+		slog.String("request_id", id),
+		slog.String("caller", ""),
+		slog.String("peer", peerText(ctx)),
+		slog.String("method", clip(info.FullMethodName)),
+		slog.String("code", status.Code(err).String()),
+		slog.Duration("duration", 0),
+		slog.String("error", clip(refused.Error())))
+}
+
+// auditProbe writes the line of one handshake, where that is asked for.
+func (s *session) auditProbe(t *task, r *shaker.Result) {
+	if !t.view.AuditProbes() {
+		return
+	}
+	s.server.log.LogAttrs(s.ctx, slog.LevelInfo, "probe",
+		slog.String("request_id", requestID(s.ctx)),
+		slog.String("caller", s.admission.Caller()),
+		slog.String("target", t.text),
+		slog.String("address", r.Addr.String()),
+		slog.String("source", sourceText(r)),
+		slog.String("outcome", r.Outcome.String()))
+}
+
+// auditDenied writes the line of a denied target, with why, where probes are to be written.
+func (s *session) auditDenied(t *task, why error) {
+	if !t.view.AuditProbes() {
+		return
+	}
+	s.server.log.LogAttrs(s.ctx, slog.LevelInfo, "denied",
+		slog.String("request_id", requestID(s.ctx)),
+		slog.String("caller", s.admission.Caller()),
+		slog.String("target", t.text),
+		slog.String("why", why.Error()))
+}
+
+// levelOf is how much an operator wants to hear of an RPC: INFO for OK and for what callers do wrong, WARN for what may have to
+// be looked into, ERROR for what is our own fault.
+func levelOf(code codes.Code) slog.Level {
+	switch code {
+	case codes.Internal, codes.Unknown, codes.DataLoss, codes.Unimplemented:
+		return slog.LevelError
+	case codes.DeadlineExceeded, codes.Unauthenticated, codes.PermissionDenied, codes.ResourceExhausted, codes.Unavailable:
+		return slog.LevelWarn
+	default:
+		return slog.LevelInfo
+	}
+}
+
+func peerText(ctx context.Context) string {
+	p, ok := peer.FromContext(ctx)
+	if !ok || p.Addr == nil {
+		return ""
+	}
+	return p.Addr.String()
+}
+
+func sourceText(r *shaker.Result) string {
+	if !r.Source.IsValid() {
+		return ""
+	}
+	return r.Source.String()
+}

@@ -1,0 +1,277 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/CarterTsai/tcp-shaker/server/access"
+	"github.com/CarterTsai/tcp-shaker/server/config"
+	"github.com/CarterTsai/tcp-shaker/server/identity"
+	"github.com/CarterTsai/tcp-shaker/server/policy"
+	"github.com/CarterTsai/tcp-shaker/server/quota"
+)
+
+// settings are all that the service runs by: the command line, the file, and the files that it names. They do not change; a reload
+// makes others.
+type settings struct {
+	*options
+	callers bool          // are known, and nobody else is served
+	rules   int           // of all of them
+	access  access.Config // without Policy
+
+	files          []string // what a reload looks at
+	stamps         stamps   // of files, before they were read
+	certificateEnd time.Time
+}
+
+// loadSettings reads the file that the command line names, if any, and all that it names. Errors are usageErrors, and joined where
+// there are several.
+func loadSettings(args []string) (*settings, error) {
+	o, err := parseFlags(args)
+	if err != nil || o.version {
+		return &settings{options: o}, err
+	}
+	s := &settings{options: o}
+	if o.config == "" {
+		return s, nil
+	}
+	before := stampsOf([]string{o.config})
+	file, err := o.givenToFile().Load(o.config)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	s.files = file.Files()
+	s.stamps = stampsOf(s.files)
+	maps.Copy(s.stamps, before)
+	o.fill(file)
+	if err := s.read(file); err != nil {
+		return nil, usageError{err}
+	}
+	return s, nil
+}
+
+// givenToFile tells the file what of it does not count.
+func (o *options) givenToFile() config.Given {
+	var g config.Given
+	if o.given["listen"] {
+		for _, l := range o.listen {
+			g.Listen = append(g.Listen, l.text)
+		}
+	}
+	if o.given["insecure"] {
+		g.Insecure = &o.insecure
+	}
+	return g
+}
+
+// fill takes from the file what no flag has said. Labels of both count; where both have one, it is the flag's.
+func (o *options) fill(c *config.Config) {
+	if !o.given["listen"] && c.Listen != nil {
+		o.listen = nil
+		for _, l := range c.Listen {
+			a := listenAddr{text: l.Text, path: l.Path, host: l.Host, port: l.Port, mode: l.Mode}
+			if l.TLS != nil {
+				a.tls = &identity.TLSFiles{
+					Cert: l.TLS.Cert, Key: l.TLS.Key, ClientCA: l.TLS.ClientCA, ClientCRL: l.TLS.ClientCRL, MinVersion: l.TLS.MinVersion,
+				}
+			}
+			o.listen = append(o.listen, a)
+		}
+	}
+	if m := c.MetricsListen; m != nil && !o.given["metrics-listen"] {
+		o.metricsListen = &listenAddr{text: m.Text, path: m.Path, host: m.Host, port: m.Port, mode: socketMode}
+	}
+	labels := maps.Clone(c.Labels)
+	if labels == nil {
+		labels = make(map[string]string)
+	}
+	maps.Copy(labels, o.labels)
+	o.labels = labels
+	fill(o, "insecure", &o.insecure, c.Insecure)
+	fill(o, "name", &o.name, c.Name)
+	fill(o, "rate", &o.rate, c.Rate)
+	fill(o, "max-in-flight", &o.maxInFlight, c.MaxInFlight)
+	fill(o, "shards", &o.shards, c.Shards)
+	fill(o, "grace", &o.grace, c.Grace)
+	fill(o, "log-level", &o.logLevel, c.LogLevel)
+	if c.LogFormat != nil && !o.given["log-format"] {
+		o.logJSON = *c.LogFormat == "json"
+	}
+}
+
+// fill sets what the file says and the flag of that name does not.
+func fill[T any](o *options, flag string, value, said *T) {
+	if said != nil && !o.given[flag] {
+		*value = *said
+	}
+}
+
+// read loads the certificates, and puts together who may ask about what.
+func (s *settings) read(c *config.Config) error {
+	tls := make(map[string]*identity.TLS)
+	var errs []error
+	for i := range s.listen {
+		l := &s.listen[i]
+		if l.tls == nil {
+			continue
+		}
+		loaded, err := identity.LoadTLS(*l.tls)
+		if err != nil {
+			errs = append(errs, within(fmt.Sprintf("%s:%d:%d", c.Path, c.Listen[i].TLSAt.Line, c.Listen[i].TLSAt.Column), err)...)
+			continue
+		}
+		tls[l.text] = loaded
+		if end := loaded.NotAfter(); s.certificateEnd.IsZero() || end.Before(s.certificateEnd) {
+			s.certificateEnd = end
+		}
+	}
+	known := make([]identity.Caller, len(c.Callers))
+	for i := range c.Callers {
+		known[i] = identity.Caller(c.Callers[i].Identity)
+	}
+	state, err := identity.NewState(known, tls)
+	if err != nil {
+		errs = append(errs, within(c.Path, err)...)
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	s.callers = c.Callers != nil
+	s.access = access.Config{
+		Anyone:       !s.callers,
+		Rate:         quota.Rate(c.Limits.Rate),
+		Destinations: destinations(&c.Limits.Destinations),
+		Reflection:   reflectionOf(c.Reflection),
+		AuditProbes:  c.Audit == config.AuditProbes,
+	}
+	if s.callers || len(tls) > 0 {
+		s.access.Identity = state
+	}
+	for i := range c.Callers {
+		caller, err := callerOf(&c.Callers[i])
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.Path, err)
+		}
+		s.access.Callers = append(s.access.Callers, caller)
+		s.rules += len(c.Callers[i].Allow) + len(c.Callers[i].Deny)
+	}
+	return nil
+}
+
+// within puts the place of what is wrong before each of the errors that err joins.
+func within(place string, err error) []error {
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
+	}
+	placed := make([]error, len(all))
+	for i, err := range all {
+		placed[i] = fmt.Errorf("%s: %w", place, err)
+	}
+	return placed
+}
+
+// callerOf compiles the rules of a caller, whose texts were read once already.
+func callerOf(c *config.Caller) (access.Caller, error) {
+	allow, err := parseRules(c.Allow)
+	if err != nil {
+		return access.Caller{}, err
+	}
+	deny, err := parseRules(c.Deny)
+	if err != nil {
+		return access.Caller{}, err
+	}
+	return access.Caller{
+		Name:        c.Name,
+		Rules:       policy.Compile(allow, deny),
+		Rate:        quota.Rate(c.Limits.Rate),
+		Outstanding: c.Limits.Outstanding,
+		RPCs:        c.Limits.Streams,
+	}, nil
+}
+
+func parseRules(texts []config.Rule) ([]policy.AccessRule, error) {
+	rules := make([]policy.AccessRule, len(texts))
+	for i, text := range texts {
+		rule, err := policy.ParseRule(text.Text)
+		if err != nil {
+			return nil, err
+		}
+		rules[i] = rule
+	}
+	return rules, nil
+}
+
+func destinations(d *config.DestinationLimits) quota.DestinationLimits {
+	return quota.DestinationLimits{
+		PerAddress: quota.Rate(d.PerAddress), PerPrefix: quota.Rate(d.PerPrefix),
+		IPv4Bits: d.IPv4Bits, IPv6Bits: d.IPv6Bits, Ports: d.Ports, Window: d.Window,
+	}
+}
+
+func reflectionOf(r config.Reflection) access.Reflection {
+	switch r {
+	case config.ReflectionAnyone:
+		return access.ByAnyone
+	case config.ReflectionNone:
+		return access.ByNobody
+	default:
+		return access.ByCallers
+	}
+}
+
+// needsRestart returns what differs between s and next that a running service cannot change, in the words of the file.
+func (s *settings) needsRestart(next *settings) []string {
+	var keys []string
+	differs := func(key string, is bool) {
+		if is {
+			keys = append(keys, key)
+		}
+	}
+	sameListener := func(a, b listenAddr) bool {
+		return a.text == b.text && a.mode == b.mode && (a.tls == nil) == (b.tls == nil)
+	}
+	differs("listen (but for the files of tls)", !slices.EqualFunc(s.listen, next.listen, sameListener))
+	differs("insecure", s.insecure != next.insecure)
+	differs("metrics_listen", metricsText(s) != metricsText(next))
+	differs("name", s.name != next.name)
+	differs("labels", !maps.Equal(s.labels, next.labels))
+	differs("rate", s.rate != next.rate)
+	differs("max_in_flight", s.maxInFlight != next.maxInFlight)
+	differs("shards", s.shards != next.shards)
+	differs("grace", s.grace != next.grace)
+	differs("log_format", s.logJSON != next.logJSON)
+	differs("callers, from some to none or from none to some", s.callers != next.callers)
+	return keys
+}
+
+func metricsText(s *settings) string {
+	if s.metricsListen == nil {
+		return ""
+	}
+	return s.metricsListen.text
+}
+
+// summary is what the log says of what was loaded.
+func (s *settings) summary() slog.Attr {
+	attrs := []any{slog.String("file", s.config), slog.Int("callers", len(s.access.Callers)), slog.Int("rules", s.rules)}
+	if !s.certificateEnd.IsZero() {
+		attrs = append(attrs, slog.Time("certificate_not_after", s.certificateEnd))
+	}
+	return slog.Group("config", attrs...)
+}
+
+// errorTexts returns each of the errors that err holds.
+func errorTexts(err error) []string {
+	const most = 100 // of a log's lines
+	all := strings.Split(err.Error(), "\n")
+	if len(all) > most {
+		all = append(all[:most], fmt.Sprintf("and %d more", len(all)-most))
+	}
+	return all
+}
