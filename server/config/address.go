@@ -40,14 +40,14 @@ func ParseAddress(text string) (Address, error) {
 func checkSocketPath(path string) error {
 	switch {
 	case path == "":
-		return errors.New("must have a path behind unix:")
+		return errors.New("must have a path, as in unix:/run/shakerd.sock")
 	case strings.HasPrefix(path, "@"):
 		// Whoever is in the same network namespace may connect to one: it has no file, hence no mode.
 		return errors.New("must not be an abstract socket (a file's name can be given as unix:./@…)")
 	case strings.Contains(path, "\x00"):
 		return errors.New("must not hold a NUL byte")
 	case len(path) > maxSocketPath:
-		return fmt.Errorf("must have a path of at most %d bytes behind unix:", maxSocketPath)
+		return fmt.Errorf("must have a path of at most %d bytes", maxSocketPath)
 	}
 	return nil
 }

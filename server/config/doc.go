@@ -14,5 +14,5 @@
 //
 // The path of a file goes like this:
 //
-//	Load ─▶ checkBytes ─▶ rootOf ─node─▶ readMapping, by the tables of fields ─Config─▶ judge, what keys say together
+//	Load ─▶ checkBytes ─▶ rootOf ─node─▶ readMapping, by tables of fields ─Config─▶ judge, what keys say together
 package config

@@ -106,6 +106,9 @@ func TestTornExampleAllowsNoMore(t *testing.T) {
 	data, whole := example(t)
 	parsed := 0
 	for n := range len(data) {
+		if raced && n%5 != 0 { // it takes a minute there, and nothing here runs beside anything else
+			continue
+		}
 		c, err := Parse(examplePath, data[:n])
 		if (c == nil) == (err == nil) {
 			t.Fatalf("%d bytes: %v and %v", n, c, err)

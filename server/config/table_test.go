@@ -258,6 +258,14 @@ var errorTable = []struct{ name, file, want string }{
 		"1:9: shards must be a whole number from 0 to 256, in decimal digits, and is -1",
 	},
 	{
+		"shards octal", "shards: 010\n",
+		"1:9: shards must be a whole number from 0 to 256, in decimal digits, and is 010",
+	},
+	{
+		"shards signed", "shards: +1\n",
+		"1:9: shards must be a whole number from 0 to 256, in decimal digits, and is +1",
+	},
+	{
 		"grace number", "grace: 10\n",
 		"1:8: grace must be a duration from 0s to 24h, such as 10s or 1m30s, and is 10",
 	},
@@ -323,7 +331,7 @@ var errorTable = []struct{ name, file, want string }{
 	},
 	{
 		"unix without path", "listen: [{address: 'unix:'}]\n",
-		`1:20: address must have a path behind unix:, and is "unix:"`,
+		`1:20: address must have a path, as in unix:/run/shakerd.sock, and is "unix:"`,
 	},
 	{
 		"abstract", "listen: [{address: 'unix:@x'}]\n",
@@ -331,7 +339,7 @@ var errorTable = []struct{ name, file, want string }{
 	},
 	{
 		"long path", "listen: [{address: 'unix:/ppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppp'}]\n",
-		`1:20: address must have a path of at most 107 bytes behind unix:, and is "unix:/pppppppppppppppppppppppppppppppppppppppppppppppppppppppppp…"`,
+		`1:20: address must have a path of at most 107 bytes, and is "unix:/pppppppppppppppppppppppppppppppppppppppppppppppppppppppppp…"`,
 	},
 	{
 		"address twice", "listen:\n- address: 127.0.0.1:1\n- address: '[::ffff:127.0.0.1]:1'\n",
