@@ -268,27 +268,42 @@ func TestDestinationLimits(t *testing.T) {
 		detail  string
 	}{
 		{
-			"address", []string{"192.0.2.1:1", "192.0.2.1:1", "192.0.2.1:1", "192.0.2.1:1", "192.0.2.2:1"}, nil,
-			[]tcpshakerv1.Reason{ok, ok, ok, limited, ok}, "address",
+			"address",
+			[]string{"192.0.2.1:1", "192.0.2.1:1", "192.0.2.1:1", "192.0.2.1:1", "192.0.2.2:1"},
+			nil,
+			[]tcpshakerv1.Reason{ok, ok, ok, limited, ok},
+			"address",
 		},
 		{
-			"prefix", []string{"192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1", "192.0.2.4:1", "192.0.2.5:1", "192.0.2.6:1", "192.0.2.7:1"}, nil,
-			[]tcpshakerv1.Reason{ok, ok, ok, ok, ok, ok, limited}, "prefix",
+			"prefix",
+			[]string{"192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1", "192.0.2.4:1", "192.0.2.5:1", "192.0.2.6:1", "192.0.2.7:1"},
+			nil,
+			[]tcpshakerv1.Reason{ok, ok, ok, ok, ok, ok, limited},
+			"prefix",
 		},
 		{
-			"IPv6 prefix", []string{
+			"IPv6 prefix",
+			[]string{
 				"[2001:db8::1]:1", "[2001:db8::2]:1", "[2001:db8::3]:1", "[2001:db8::4]:1", "[2001:db8::5]:1", "[2001:db8::6:7]:1",
 				"[2001:db8::9:0:0:7]:1", "[2001:db8:1::1]:1",
-			}, nil,
-			[]tcpshakerv1.Reason{ok, ok, ok, ok, ok, ok, limited, ok}, "prefix",
+			},
+			nil,
+			[]tcpshakerv1.Reason{ok, ok, ok, ok, ok, ok, limited, ok},
+			"prefix",
 		},
 		{
-			"ports", []string{"192.0.2.1:1", "192.0.2.1:2", "192.0.2.1:3", "192.0.2.1:2"}, nil,
-			[]tcpshakerv1.Reason{ok, ok, limited, ok}, "port",
+			"ports",
+			[]string{"192.0.2.1:1", "192.0.2.1:2", "192.0.2.1:3", "192.0.2.1:2"},
+			nil,
+			[]tcpshakerv1.Reason{ok, ok, limited, ok},
+			"port",
 		},
 		{
-			"attempts", []string{"192.0.2.1:1", "192.0.2.2:1"}, &tcpshakerv1.CheckOptions{Attempts: 4},
-			[]tcpshakerv1.Reason{limited, limited}, "address",
+			"attempts",
+			[]string{"192.0.2.1:1", "192.0.2.2:1"},
+			&tcpshakerv1.CheckOptions{Attempts: 4},
+			[]tcpshakerv1.Reason{limited, limited},
+			"address",
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -73,7 +73,9 @@ func TestClosedStaysClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, next := range []Config{
-		{}, {Identity: state, Anyone: true}, {Identity: state, Callers: []Caller{{Name: ""}}},
+		{},
+		{Identity: state, Anyone: true},
+		{Identity: state, Callers: []Caller{{Name: ""}}},
 		{Identity: state, Rate: quota.Rate{PerSecond: 1, Burst: 255}},
 		{Identity: state, Destinations: quota.DestinationLimits{Ports: -1}},
 		{Identity: state, Callers: []Caller{{Name: "a", Outstanding: -1}}},

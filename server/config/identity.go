@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"math"
 	"strconv"
+
+	"github.com/CarterTsai/tcp-shaker/server/identity"
 )
 
 // maxUID is the largest user id. The one above, (uid_t)-1, is what the kernel tells where it knows none (cred_to_ucred,
@@ -41,9 +43,9 @@ func (r *reader) readSAN(c *Caller, v value) {
 	if !ok {
 		return
 	}
-	san, problem := canonicalSAN(s)
-	if problem != "" {
-		r.mismatch(v, problem, "")
+	san, err := identity.CanonicalSAN(s)
+	if err != nil {
+		r.wrong(v, "tls_san %s %v", quoted(s), err)
 		return
 	}
 	c.TLSSANs = append(c.TLSSANs, s)

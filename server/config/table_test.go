@@ -483,15 +483,15 @@ var errorTable = []struct{ name, file, want string }{
 	},
 	{
 		"SAN address", "callers:\n- name: a\n  identity: {tls_san: [192.0.2.1]}\n  allow: []\n",
-		`3:24: tls_san must be a URI (with ://) or a DNS name: IP addresses are not compared, and is "192.0.2.1"`,
+		`3:24: tls_san "192.0.2.1" is an IP address or none, and only URIs and DNS names are compared`,
 	},
 	{
 		"SAN URI", "callers:\n- name: a\n  identity: {tls_san: ['spiffe://']}\n  allow: []\n",
-		`3:24: tls_san must be a URI with scheme and host, as in spiffe://corp/edge, or a DNS name, and is "spiffe://"`,
+		`3:24: tls_san "spiffe://" is a URI without scheme or host, unlike spiffe://corp/edge`,
 	},
 	{
 		"SAN name", "callers:\n- name: a\n  identity: {tls_san: [a..b]}\n  allow: []\n",
-		`3:24: tls_san must be a URI (with ://) or a DNS name, and is "a..b"`,
+		`3:24: tls_san "a..b" is neither a URI (with ://) nor a DNS name`,
 	},
 	{
 		"token short", "callers:\n- name: a\n  identity: {token_sha256: [abc]}\n  allow: []\n",

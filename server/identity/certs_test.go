@@ -94,7 +94,7 @@ func (a *authority) issue(t testing.TB, change func(*x509.Certificate), intermed
 	return c
 }
 
-// named makes a certificate with these SANs: the two kinds as canonicalSAN knows them.
+// named makes a certificate with these SANs: the two kinds as CanonicalSAN knows them.
 func named(t testing.TB, uris, names []string) func(*x509.Certificate) {
 	t.Helper()
 	return func(c *x509.Certificate) {

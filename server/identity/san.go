@@ -11,9 +11,9 @@ import (
 // maxName is the longest DNS name, in bytes, without its final dot (RFC 1035 section 2.3.4, less the root's label).
 const maxName = 253
 
-// canonicalSAN returns text, a configured SAN, in the form in which certificates' are compared with it: a URI as url.URL writes
-// it, or a DNS name in lower case.
-func canonicalSAN(text string) (string, error) {
+// CanonicalSAN returns text, a configured SAN, in the form in which certificates' are compared with it: a URI as url.URL writes
+// it, or a DNS name in lower case. The words of its errors go on after what is wrong: "is neither …".
+func CanonicalSAN(text string) (string, error) {
 	if !strings.Contains(text, "://") {
 		return canonicalDNS(text)
 	}
@@ -22,7 +22,7 @@ func canonicalSAN(text string) (string, error) {
 		return "", errors.Unwrap(err) // without the text, which the caller's message has
 	}
 	if u.Scheme == "" || u.Host == "" {
-		return "", errors.New("a URI needs a scheme and a host, as in spiffe://corp/edge")
+		return "", errors.New("is a URI without scheme or host, unlike spiffe://corp/edge")
 	}
 	return u.String(), nil
 }

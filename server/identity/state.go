@@ -61,7 +61,7 @@ func (b *builder) add(i int, c *Caller) {
 	b.names[c.Name] = true
 
 	for _, text := range c.TLSSANs {
-		san, err := canonicalSAN(text)
+		san, err := CanonicalSAN(text)
 		if err != nil {
 			b.problem("caller %q: SAN %q: %w", c.Name, text, err)
 		} else if other, taken := claim(b.state.bySAN, san, c.Name); taken {

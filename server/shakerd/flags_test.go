@@ -61,7 +61,7 @@ func TestFlagDefaults(t *testing.T) {
 
 // TestBadFlags: each is told on stderr by its name, with exit code 2, and nothing is served.
 func TestBadFlags(t *testing.T) {
-	long := "unix:/" + strings.Repeat("a", maxSocketPath)
+	long := "unix:/" + strings.Repeat("a", 107)
 	tests := []struct {
 		args []string
 		says string

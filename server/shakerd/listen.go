@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -10,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/CarterTsai/tcp-shaker/server/config"
 	"github.com/CarterTsai/tcp-shaker/server/identity"
 	"github.com/CarterTsai/tcp-shaker/server/resolve"
 )
@@ -26,18 +26,20 @@ type listenAddr struct {
 }
 
 func parseListen(s string) (listenAddr, error) {
-	if path, ok := strings.CutPrefix(s, "unix:"); ok {
-		return listenAddr{text: s, path: path, mode: socketMode}, checkSocketPath(path)
-	}
-	host, portText, err := net.SplitHostPort(s)
+	a, err := config.ParseAddress(s)
 	if err != nil {
-		return listenAddr{}, errors.New("must be host:port, with an IPv6 address in brackets, or unix:PATH")
+		return listenAddr{text: s}, err
 	}
-	port, err := strconv.ParseUint(portText, 10, 16)
-	if err != nil {
-		return listenAddr{}, errors.New("the port must be a number from 0 to 65535")
+	return listenAddrOf(a), nil
+}
+
+// listenAddrOf is a, a unix socket with socketMode.
+func listenAddrOf(a config.Address) listenAddr {
+	l := listenAddr{text: a.Text, path: a.Path, host: a.Host, port: a.Port}
+	if a.Unix() {
+		l.mode = socketMode
 	}
-	return listenAddr{text: s, host: host, port: uint16(port)}, nil
+	return l
 }
 
 // endpoint is a listenAddr whose host has become an address.
@@ -164,8 +166,8 @@ func (e *endpoint) listen(ctx context.Context) (net.Listener, error) {
 	if e.addr.IsValid() {
 		address = netip.AddrPortFrom(e.addr, e.port).String()
 	}
-	var config net.ListenConfig
-	return config.Listen(ctx, "tcp", address)
+	var lc net.ListenConfig
+	return lc.Listen(ctx, "tcp", address)
 }
 
 // addressOf returns where l listens, in the form that --listen takes.

@@ -74,7 +74,8 @@ func (o *options) fill(c *config.Config) {
 	if !o.given["listen"] && c.Listen != nil {
 		o.listen = nil
 		for _, l := range c.Listen {
-			a := listenAddr{text: l.Text, path: l.Path, host: l.Host, port: l.Port, mode: l.Mode}
+			a := listenAddrOf(l.Address)
+			a.mode = l.Mode
 			if l.TLS != nil {
 				a.tls = &identity.TLSFiles{
 					Cert: l.TLS.Cert, Key: l.TLS.Key, ClientCA: l.TLS.ClientCA, ClientCRL: l.TLS.ClientCRL, MinVersion: l.TLS.MinVersion,
@@ -84,7 +85,8 @@ func (o *options) fill(c *config.Config) {
 		}
 	}
 	if m := c.MetricsListen; m != nil && !o.given["metrics-listen"] {
-		o.metricsListen = &listenAddr{text: m.Text, path: m.Path, host: m.Host, port: m.Port, mode: socketMode}
+		a := listenAddrOf(*m)
+		o.metricsListen = &a
 	}
 	labels := maps.Clone(c.Labels)
 	if labels == nil {

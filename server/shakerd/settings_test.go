@@ -127,8 +127,11 @@ func TestCheckConfig(t *testing.T) {
 		{"nmae: x\nrate: fast\nlisten: [{address: 0.0.0.0:1}]\n", exitUsage, []string{
 			":1:1: unknown key \"nmae\"", ":2:7: rate must be", ":3:20: \"0.0.0.0:1\" is open to other machines and needs tls and callers",
 		}},
-		{"listen: [{address: 127.0.0.1:1, tls: {cert: none.pem, key: none.key}}, {address: 127.0.0.1:2, tls: {cert: none2.pem, key: none.key}}]\n",
-			exitUsage, []string{":1:38: ", "none.pem", "none2.pem", "none.key"}},
+		{
+			"listen: [{address: 127.0.0.1:1, tls: {cert: none.pem, key: none.key}}, {address: 127.0.0.1:2, tls: {cert: none2.pem, key: none.key}}]\n",
+			exitUsage,
+			[]string{":1:38: ", "none.pem", "none2.pem", "none.key"},
+		},
 	} {
 		var out, errs bytes.Buffer
 		code := run(t.Context(), []string{"--config", configFile(t, tt.text), "--check-config"}, &out, &errs)
@@ -156,8 +159,12 @@ func TestRefusedEndpoints(t *testing.T) {
 		loopback, tls, callers bool
 		refused                bool
 	}{
-		{true, false, false, false}, {true, true, true, false},
-		{false, false, false, true}, {false, true, false, true}, {false, false, true, true}, {false, true, true, false},
+		{true, false, false, false},
+		{true, true, true, false},
+		{false, false, false, true},
+		{false, true, false, true},
+		{false, false, true, true},
+		{false, true, true, false},
 	} {
 		e := endpoint{loopback: tt.loopback}
 		if tt.tls {
@@ -175,8 +182,11 @@ func TestInsecureWarnsHourly(t *testing.T) {
 		tls, callers, shared bool
 		says                 string
 	}{
-		{false, false, true, "not asked who they are"}, {true, false, true, "not asked who they are"}, {false, true, true, "without TLS"},
-		{true, true, true, ""}, {false, false, false, ""},
+		{false, false, true, "not asked who they are"},
+		{true, false, true, "not asked who they are"},
+		{false, true, true, "without TLS"},
+		{true, true, true, ""},
+		{false, false, false, ""},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var log bytes.Buffer

@@ -7,31 +7,12 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"strings"
 	"syscall"
 )
 
 // socketMode lets only the user that the service runs as connect. The file may say otherwise: where callers are known, others
 // may knock.
 const socketMode fs.FileMode = 0o600
-
-// maxSocketPath is the longest path of a unix socket, in bytes: sun_path less its final NUL (unix(7)).
-const maxSocketPath = 107
-
-func checkSocketPath(path string) error {
-	switch {
-	case path == "":
-		return errors.New("unix: needs a path")
-	case strings.HasPrefix(path, "@"):
-		// Whoever is in the same network namespace may connect to one: it has no file, hence no mode.
-		return errors.New("unix: takes a path, not the name of an abstract socket (a file's name can be given as ./@…)")
-	case strings.Contains(path, "\x00"):
-		return errors.New("unix: the path holds a NUL byte")
-	case len(path) > maxSocketPath:
-		return fmt.Errorf("unix: the path is longer than %d bytes", maxSocketPath)
-	}
-	return nil
-}
 
 // listenUnix listens on path, which is removed when the listener is closed. From its first moment the socket lets nobody connect
 // whom mode does not.
