@@ -3,8 +3,6 @@ package quota
 import (
 	"math"
 	"math/rand/v2"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -200,72 +198,5 @@ func TestLoweredRate(t *testing.T) {
 	b.Take(Rate{100, 100}, at(0), 100, always)
 	if wait, _ := b.Take(Rate{10, 100}, at(0), 1, 0); wait != 1100*ms {
 		t.Errorf("a bucket that others wait for, lowered: %v", wait)
-	}
-}
-
-// TestBucketConcurrent: many at once get what one would, to the token.
-func TestBucketConcurrent(t *testing.T) {
-	const (
-		takers = 16
-		span   = 200 * ms
-	)
-	for _, rate := range []Rate{{1000, 50}, {1e6, 1000}} {
-		var b Bucket
-		var now, got atomic.Int64
-		var wg sync.WaitGroup
-		for taker := range takers {
-			wg.Go(func() {
-				for i := 1; ; i++ {
-					n := 1 + (taker+i)%3
-					asked := now.Load() // may be behind by the time it is used
-					if asked >= int64(span) {
-						return
-					}
-					if _, ok := b.Take(rate, at(time.Duration(asked)), n, 0); ok {
-						got.Add(int64(n))
-						if i%5 == 0 {
-							b.Return(rate, at(time.Duration(asked)), n)
-							got.Add(-int64(n))
-						}
-					}
-					if i%8 == 0 {
-						now.Add(1 + int64(i%1000))
-					}
-				}
-			})
-		}
-		wg.Wait()
-		for { // what is left
-			if _, ok := b.Take(rate, at(time.Duration(now.Load())), 1, 0); !ok {
-				break
-			}
-			got.Add(1)
-		}
-		most := int64(rate.Burst) + int64(rate.PerSecond*time.Duration(now.Load()).Seconds())
-		if got.Load() > most || got.Load() < most-int64(rate.Burst) {
-			t.Errorf("%+v: %d tokens in %v, want at most %d, and not many less", rate, got.Load(), span, most)
-		}
-	}
-}
-
-// TestBucketConcurrentBurst: at one instant, exactly a burst.
-func TestBucketConcurrentBurst(t *testing.T) {
-	for range 50 {
-		var b Bucket
-		var got atomic.Int64
-		var wg sync.WaitGroup
-		for range 8 {
-			wg.Go(func() {
-				for range 100 {
-					if _, ok := b.Take(Rate{7, 300}, at(time.Hour), 1, 0); ok {
-						got.Add(1)
-					}
-				}
-			})
-		}
-		wg.Wait()
-		if got.Load() != 300 {
-			t.Fatalf("%d tokens of 300", got.Load())
-		}
 	}
 }

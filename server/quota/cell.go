@@ -10,13 +10,17 @@ type cell struct {
 }
 
 // hold makes room for the port of now: it is there, or is put behind the kept ones until keep or drop. It reports whether at
-// most limit ports count then.
+// most limit ports count then. Where there were more already, since the limit was higher, known ports have no room either: whose
+// they are in a shared cell nobody can tell.
 func (c *cell) hold(now touch, limit int, w window) bool {
 	at := c.find(now.port())
-	if at >= 0 && (at >= c.kept || w.counts(c.touches[at], now)) {
+	if at >= 0 && len(c.touches) <= limit && (at >= c.kept || w.counts(c.touches[at], now)) {
 		return true
 	}
 	c.forget(now, w)
+	if c.find(now.port()) >= 0 {
+		return len(c.touches) <= limit
+	}
 	if len(c.touches) >= limit {
 		return false
 	}
@@ -57,18 +61,25 @@ func (c *cell) keep(now touch) {
 // drop removes what is held.
 func (c *cell) drop() { c.touches = c.touches[:c.kept] }
 
-// room returns how many nanoseconds until one more port has room, as long as nobody else comes: until so many of the kept ones do
-// not count any more. 0: never, since what is held alone is too much. Called where hold found no room.
-func (c *cell) room(now int64, limit int, w window) int64 {
-	excess := len(c.touches) - limit // this many, and one, have to go
-	if excess >= c.kept {
+// room returns how many nanoseconds until a port has room, as long as nobody else comes: until so many of the other kept ones do not
+// count any more. 0: never, since what is held alone is too much. Called where hold found no room.
+func (c *cell) room(now int64, port uint16, limit int, w window) int64 {
+	var remaining [MaxPorts]int64
+	kept, others := 0, 0
+	for i, t := range c.touches {
+		if t.port() == port {
+			continue
+		}
+		if others++; i < c.kept {
+			remaining[kept] = w.remaining(t, now)
+			kept++
+		}
+	}
+	excess := others - limit // this many, and one, have to go
+	if excess >= kept {
 		return 0
 	}
-	var remaining [MaxPorts]int64
-	for i, t := range c.touches[:c.kept] {
-		remaining[i] = w.remaining(t, now)
-	}
-	slices.Sort(remaining[:c.kept])
+	slices.Sort(remaining[:kept])
 	return max(remaining[excess], 1)
 }
 

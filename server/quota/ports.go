@@ -31,30 +31,32 @@ func (p *ports) take(l *DestinationLimits, now int64, caller string, addrs []net
 	if l.Ports <= 0 || l.Window <= 0 {
 		return 0, true
 	}
-	cells := p.all()
+	cells, who := p.all(), p.caller(caller)
 	limit, w := min(l.Ports, MaxPorts), newWindow(l.Window)
-	who := p.caller(caller)
-
-	var held stripeSet
+	var few [32]uint32 // so that nothing is allocated for a name with fewer addresses
+	places := few[:0]
+	var needed stripeSet
 	for i := range addrs {
-		held.add(p.index(who, addrs[i].Addr()))
+		place := p.index(who, addrs[i].Addr())
+		places = append(places, uint32(place))
+		needed.add(place)
 	}
-	held.lock(p)
-	defer held.unlock(p)
+	needed.lock(p)
+	defer needed.unlock(p)
 
-	for i := range addrs {
-		c := &cells[p.index(who, addrs[i].Addr())]
-		if c.hold(newTouch(now, addrs[i].Port()), limit, w) {
+	for i, place := range places {
+		port := addrs[i].Port()
+		if cells[place].hold(newTouch(now, port), limit, w) {
 			continue
 		}
-		wait = c.room(now, limit, w)
-		for j := range i {
-			cells[p.index(who, addrs[j].Addr())].drop()
+		wait = cells[place].room(now, port, limit, w)
+		for _, place := range places[:i] {
+			cells[place].drop()
 		}
 		return wait, false
 	}
-	for i := range addrs {
-		cells[p.index(who, addrs[i].Addr())].keep(newTouch(now, addrs[i].Port()))
+	for i, place := range places {
+		cells[place].keep(newTouch(now, addrs[i].Port()))
 	}
 	return 0, true
 }

@@ -53,7 +53,10 @@ type charge struct {
 // charge returns what n tokens cost at r, which is limited; n at least 1.
 func (r Rate) charge(n int) charge {
 	spacing := r.spacing()
-	full := min(int64(max(r.Burst, 0)), MaxBurst, horizon/spacing)
+	full := min(int64(max(r.Burst, 0)), MaxBurst)
+	if spacing > horizon/MaxBurst { // of more than a second; a division is as slow as all the rest
+		full = min(full, horizon/spacing)
+	}
 	if int64(n) > full {
 		return charge{depth: full * spacing, cost: never}
 	}
