@@ -13,6 +13,7 @@ import (
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 	"github.com/CarterTsai/tcp-shaker/server/access"
+	"github.com/CarterTsai/tcp-shaker/server/internal/connlimit"
 )
 
 type admissionKey struct{}
@@ -29,6 +30,9 @@ func (s *Server) admit(ctx context.Context, info *tap.Info) (context.Context, er
 		status := errRefused(refused)
 		s.auditRefused(ctx, info, refused, status)
 		return nil, status
+	}
+	if conn := admission.Conn(); conn != nil {
+		connlimit.Vouch(conn)
 	}
 	ctx = context.WithValue(ctx, admissionKey{}, admission)
 	context.AfterFunc(ctx, admission.Leave) // where the handler is never reached

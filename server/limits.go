@@ -44,7 +44,8 @@ type Limits struct {
 	// Lookups is how many name lookups of all RPCs together run at a time; the others wait. Default 256.
 	Lookups int
 
-	// Connections is how many connections Run keeps open on all listeners together; one too many is closed at once.
+	// Connections is how many connections Run keeps open on all listeners together; one too many is closed at once. Where callers
+	// have to say who they are, it takes the place of the oldest one on which nobody has.
 	// Default 1,024.
 	Connections int
 

@@ -45,6 +45,9 @@ func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...net.
 	s.registered(g)
 
 	limit := connlimit.New(s.limits.Connections, s.limits.ConnectionsPerPeer)
+	if s.access.Closed() {
+		limit.Vouching() // see admit
+	}
 	served := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() {

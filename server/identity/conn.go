@@ -23,6 +23,8 @@ type Conn struct {
 	uid      uint32              // with hasUID
 	hasUID   bool
 
+	under net.Conn // what came to the handshake; nil for a Conn of no connection
+
 	judged atomic.Pointer[judgement] // the last one of certs; nil: none yet
 }
 
@@ -35,6 +37,9 @@ func ConnOf(ctx context.Context) (*Conn, bool) {
 	c, ok := p.AuthInfo.(*Conn)
 	return c, ok
 }
+
+// NetConn returns the connection as it came to the handshake; nil where there is none.
+func (c *Conn) NetConn() net.Conn { return c.under }
 
 // AuthType returns "tls", "unix" or "insecure".
 func (c *Conn) AuthType() string {
@@ -49,7 +54,7 @@ func (c *Conn) AuthType() string {
 
 // plaintext returns the Conn of a connection without TLS.
 func plaintext(raw net.Conn) *Conn {
-	c := &Conn{CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.NoSecurity}}
+	c := &Conn{under: raw, CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.NoSecurity}}
 	if raw.RemoteAddr().Network() == "unix" { // as in grpc's credentials/local
 		c.SecurityLevel = credentials.PrivacyAndIntegrity
 	}

@@ -44,6 +44,7 @@ func (t *TLS) handshake(raw net.Conn, tag *taggedConn) (net.Conn, credentials.Au
 	return conn, &Conn{
 		CommonAuthInfo: info.CommonAuthInfo,
 		listener:       tag.listener,
+		under:          raw,
 		secured:        true,
 		certs:          info.State.PeerCertificates,
 		uid:            tag.uid,

@@ -2,19 +2,26 @@
 package connlimit
 
 import (
+	"container/list"
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 )
 
 // Limit bounds the connections that are open at a time, on all the listeners that it wraps together: each holds a file descriptor,
 // which the probes need as well, and some 100 KB. Make one with New. Safe for concurrent use.
+//
+// Where callers have to say who they are, Vouching makes those who have not give way: else a few hosts that connect and say
+// nothing would keep all callers out.
 type Limit struct {
 	total, perPeer int
+	vouching       bool
 
-	mu     sync.Mutex // protects what follows
-	open   int
-	byPeer map[netip.Addr]int // peers with a connection; none is 0
+	mu        sync.Mutex // protects what follows
+	open      int
+	byPeer    map[netip.Addr]int // peers with a connection; none is 0
+	strangers list.List          // with vouching: *limitedConn nobody has vouched for, oldest first
 }
 
 // New returns a Limit of so many connections in all, and so many from one IP address; both at least 1, or nobody is let in.
@@ -22,36 +29,99 @@ func New(total, perPeer int) *Limit {
 	return &Limit{total: total, perPeer: perPeer, byPeer: make(map[netip.Addr]int)}
 }
 
+// Vouching makes a connection too many take the place of the oldest one that nobody has vouched for (Vouch); of its own peer,
+// where that has too many. Call it before Wrap. It returns c.
+func (c *Limit) Vouching() *Limit {
+	c.vouching = true
+	return c
+}
+
 // Wrap returns l with the bound: a connection too many is closed as soon as it is accepted. To let it wait in the kernel's queue
 // instead would make others wait behind all the slow peers there, for as long as each of them may take. Closing what is returned
 // closes l; an error of Accept is l's.
 func (c *Limit) Wrap(l net.Listener) net.Listener { return &limitedListener{Listener: l, limit: c} }
 
-// enter takes a place for peer, where there is one. A peer without an address, as on a unix socket, counts in the total
-// alone.
-func (c *Limit) enter(peer netip.Addr) bool {
+// enter takes a place for conn, where there is one, or where another has to give way; that one is returned, to be closed. A peer
+// without an address, as on a unix socket, counts in the total alone.
+func (c *Limit) enter(conn *limitedConn) (ok bool, instead *limitedConn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.open >= c.total || peer.IsValid() && c.byPeer[peer] >= c.perPeer {
-		return false
+	crowded := conn.peer.IsValid() && c.byPeer[conn.peer] >= c.perPeer
+	if crowded || c.open >= c.total {
+		if instead = c.oldestStranger(conn.peer, crowded); instead == nil {
+			return false, nil
+		}
+		c.remove(instead)
 	}
 	c.open++
-	if peer.IsValid() {
-		c.byPeer[peer]++
+	if conn.peer.IsValid() {
+		c.byPeer[conn.peer]++
 	}
-	return true
+	if c.vouching {
+		conn.stranger = c.strangers.PushBack(conn)
+	}
+	return true, instead
 }
 
-// leave gives a place back.
-func (c *Limit) leave(peer netip.Addr) {
+// oldestStranger returns the oldest connection that nobody has vouched for, of that peer alone where ofPeer is set; nil if there
+// is none. mu must be held.
+func (c *Limit) oldestStranger(peer netip.Addr, ofPeer bool) *limitedConn {
+	for e := c.strangers.Front(); e != nil; e = e.Next() {
+		if conn := e.Value.(*limitedConn); !ofPeer || conn.peer == peer {
+			return conn
+		}
+	}
+	return nil
+}
+
+// leave gives the place of conn back, once.
+func (c *Limit) leave(conn *limitedConn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.open--
-	if !peer.IsValid() {
+	c.remove(conn)
+}
+
+// remove is leave with mu held.
+func (c *Limit) remove(conn *limitedConn) {
+	if conn.left {
 		return
 	}
-	if c.byPeer[peer]--; c.byPeer[peer] == 0 {
-		delete(c.byPeer, peer)
+	conn.left = true
+	c.known(conn)
+	c.open--
+	if !conn.peer.IsValid() {
+		return
+	}
+	if c.byPeer[conn.peer]--; c.byPeer[conn.peer] == 0 {
+		delete(c.byPeer, conn.peer)
+	}
+}
+
+// known takes conn from those whom nobody has vouched for. mu must be held.
+func (c *Limit) known(conn *limitedConn) {
+	if conn.stranger != nil {
+		c.strangers.Remove(conn.stranger)
+		conn.stranger = nil
+	}
+}
+
+// Vouch says that the other end of conn is known: it keeps its place from now on. conn may be wrapped in others that have a method
+// NetConn, as tls.Conn has; of one that no Limit has accepted nothing happens. From any goroutine, as often as one likes.
+func Vouch(conn net.Conn) {
+	for conn != nil {
+		if c, ok := conn.(*limitedConn); ok {
+			if !c.vouched.Swap(true) {
+				c.limit.mu.Lock()
+				defer c.limit.mu.Unlock()
+				c.limit.known(c)
+			}
+			return
+		}
+		under, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return
+		}
+		conn = under.NetConn()
 	}
 }
 
@@ -67,9 +137,13 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		peer := peerAddr(conn)
-		if l.limit.enter(peer) {
-			return &limitedConn{Conn: conn, leave: sync.OnceFunc(func() { l.limit.leave(peer) })}, nil
+		limited := &limitedConn{Conn: conn, limit: l.limit, peer: peerAddr(conn)}
+		ok, instead := l.limit.enter(limited)
+		if instead != nil {
+			instead.Conn.Close()
+		}
+		if ok {
+			return limited, nil
 		}
 		conn.Close()
 	}
@@ -87,12 +161,18 @@ func peerAddr(conn net.Conn) netip.Addr {
 // limitedConn gives its place back when it is closed, once however often that is.
 type limitedConn struct {
 	net.Conn
-	leave func()
+	limit   *Limit
+	peer    netip.Addr
+	vouched atomic.Bool
+
+	// The limit's mu protects these.
+	left     bool
+	stranger *list.Element // in strangers; nil: not there
 }
 
 // Close closes the connection.
 func (c *limitedConn) Close() error {
-	defer c.leave()
+	defer c.limit.leave(c)
 	return c.Conn.Close()
 }
 

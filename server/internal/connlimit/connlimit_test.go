@@ -87,12 +87,15 @@ func TestLimit(t *testing.T) {
 // TestLimitForgetsPeers: who has no connection takes no memory.
 func TestLimitForgetsPeers(t *testing.T) {
 	limit := New(2, 1)
-	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
-	if !limit.enter(a) || limit.enter(a) || !limit.enter(b) || limit.enter(netip.Addr{}) {
-		t.Error("places given wrongly")
+	of := func(addr string) *limitedConn { return &limitedConn{limit: limit, peer: netip.MustParseAddr(addr)} }
+	first, second := of("192.0.2.1"), of("2001:db8::1")
+	for i, want := range []bool{true, false, true, false} {
+		if ok, instead := limit.enter([]*limitedConn{first, of("192.0.2.1"), second, {}}[i]); ok != want || instead != nil {
+			t.Errorf("connection %d: place given %t, in the place of %v", i, ok, instead)
+		}
 	}
-	limit.leave(a)
-	limit.leave(b)
+	limit.leave(first)
+	limit.leave(second)
 	if limit.open != 0 || len(limit.byPeer) != 0 {
 		t.Errorf("%d open, peers %v", limit.open, limit.byPeer)
 	}
@@ -116,3 +119,50 @@ func TestNetConn(t *testing.T) {
 		t.Errorf("%d open after Close", limit.open)
 	}
 }
+
+// TestStrangersGiveWay: with Vouching, a connection too many takes the place of the oldest that nobody has vouched for, and where
+// all are known it is closed.
+func TestStrangersGiveWay(t *testing.T) {
+	limit := New(3, 2).Vouching()
+	l := limit.Wrap(listen(t, "tcp", "127.0.0.1:0"))
+	unix := limit.Wrap(listen(t, "unix", filepath.Join(t.TempDir(), "socket")))
+	gone := func(conn net.Conn) bool {
+		_, err := conn.Read(make([]byte, 1))
+		return err != nil
+	}
+	dial(t, l)
+	known := accept(t, l)
+	Vouch(wrapped{known})
+	oldest := dial(t, l)
+	accept(t, l)
+	dial(t, l) // the peer has two: the one that nobody knows goes
+	third := accept(t, l)
+	if !gone(oldest) {
+		t.Error("the stranger of the peer kept its place")
+	}
+	local := dial(t, unix)
+	accept(t, unix)
+	dial(t, unix) // three in all: the oldest stranger is the peer's
+	fourth := accept(t, unix)
+	Vouch(fourth)
+	if _, err := third.Write([]byte("x")); err == nil {
+		t.Error("the oldest stranger in all kept its place")
+	}
+	dial(t, unix)
+	accept(t, unix)
+	if !gone(local) {
+		t.Error("a stranger kept its place")
+	}
+	known.Close()
+	known.Close()
+	if limit.open != 2 || limit.strangers.Len() != 1 || len(limit.byPeer) != 0 {
+		t.Errorf("%d open, %d strangers, peers %v", limit.open, limit.strangers.Len(), limit.byPeer)
+	}
+	Vouch(nil)
+	Vouch(local) // accepted by nobody
+}
+
+// wrapped is a connection around another, as TLS makes one.
+type wrapped struct{ net.Conn }
+
+func (w wrapped) NetConn() net.Conn { return w.Conn }
