@@ -9,6 +9,7 @@ import (
 	middleware "github.com/grpc-ecosystem/go-grpc-middleware/v2"
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/tap"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
@@ -19,24 +20,57 @@ import (
 type admissionKey struct{}
 
 // admit decides about each RPC by its headers, before a byte of its messages is read: those who may not ask cannot make the
-// service keep what they send. gRPC calls it in the goroutine that reads the connection.
-func (s *Server) admit(ctx context.Context, info *tap.Info) (context.Context, error) {
+// service keep what they send. gRPC calls it in the goroutine that reads the connection, where a panic would end the process.
+func (s *Server) admit(ctx context.Context, info *tap.Info) (admitted context.Context, err error) {
+	conn := connContextOf(ctx)
+	defer func() {
+		if p := recover(); p != nil {
+			admitted, err = nil, s.panickedInTap(ctx, p)
+		}
+		if err != nil {
+			conn.endNewest()
+		}
+	}()
 	admission, err := s.access.Admit(ctx, info.FullMethodName, peerCaller(ctx), info.Header.Get("authorization"))
 	if err != nil {
-		refused, ok := errors.AsType[*access.Refusal](err)
-		if !ok {
-			refused = &access.Refusal{Detail: err.Error()}
-		}
-		status := errRefused(refused)
-		s.auditRefused(ctx, info, refused, status)
-		return nil, status
+		return nil, s.refuseHeaders(ctx, info, err)
 	}
 	if conn := admission.Conn(); conn != nil {
 		connlimit.Vouch(conn)
 	}
-	ctx = context.WithValue(ctx, admissionKey{}, admission)
-	context.AfterFunc(ctx, admission.Leave) // where the handler is never reached
-	return ctx, nil
+	limited, cancel := admission.Limit(ctx)
+	if refused, ok := context.Cause(limited).(*access.Refusal); ok { // its time is over already
+		cancel()
+		admission.Leave()
+		return nil, s.refuseHeaders(ctx, info, refused)
+	}
+	conn.letIn()
+	limited = context.WithValue(limited, admissionKey{}, admission)
+	began, method := time.Now(), info.FullMethodName
+	context.AfterFunc(ctx, func() {
+		cancel()
+		if admission.Abandon() { // its message never came, or could not be read, or there is no such method
+			s.auditAbandoned(ctx, method, admission, began)
+		}
+	})
+	return limited, nil
+}
+
+// refuseHeaders returns the status of an RPC that Admit has refused, once it is logged.
+func (s *Server) refuseHeaders(ctx context.Context, info *tap.Info, err error) error {
+	refused := refusalOf(err)
+	_, id := withRequestID(metadata.NewIncomingContext(ctx, info.Header))
+	status := errRefusedAs(refused, id)
+	s.auditRefused(ctx, info.FullMethodName, id, refused, status)
+	return status
+}
+
+// refusalOf is err, which package access gives.
+func refusalOf(err error) *access.Refusal {
+	if refused, ok := errors.AsType[*access.Refusal](err); ok {
+		return refused
+	}
+	return &access.Refusal{Detail: err.Error()}
 }
 
 // admission returns that of the RPC of ctx. Where a Server is used without its Options there is none: then the RPC is admitted
@@ -51,20 +85,44 @@ func (s *Server) admission(ctx context.Context) (*access.Admission, error) {
 	return s.access.Admit(ctx, "", peerCaller(ctx), nil)
 }
 
+// reachUnary and reachStream count an RPC as under way until its handler has returned, with all that stands around it, however
+// early its caller has gone away.
+func (s *Server) reachUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	if a, ok := ctx.Value(admissionKey{}).(*access.Admission); ok {
+		if !a.Reach() {
+			return nil, errEnded(ctx)
+		}
+		defer a.Leave()
+	}
+	return handler(ctx, req)
+}
+
+func (s *Server) reachStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if a, ok := stream.Context().Value(admissionKey{}).(*access.Admission); ok {
+		if !a.Reach() {
+			return errEnded(stream.Context())
+		}
+		defer a.Leave()
+	}
+	return handler(srv, stream)
+}
+
 // admittedUnary keeps a unary RPC to what its caller was let in for, as long as it is.
 func (s *Server) admittedUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	a, err := s.admission(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer a.Leave()
+	if refused := a.Refusal(); refused != nil {
+		return nil, errRefused(refused)
+	}
 	held, release := a.Hold(ctx)
 	defer release()
 	if a.Stranger() && !forStrangers(req) {
 		return nil, errRefused(&access.Refusal{Kind: access.Unauthenticated})
 	}
 	resp, err := handler(held, req)
-	if err != nil && held.Err() != nil && ctx.Err() == nil {
+	if err != nil && held.Err() != nil {
 		return nil, errEnded(held)
 	}
 	if list, ok := resp.(*healthpb.HealthListResponse); ok && a.Stranger() {
@@ -86,7 +144,9 @@ func (s *Server) admittedStream(
 	if err != nil {
 		return err
 	}
-	defer a.Leave()
+	if refused := a.Refusal(); refused != nil {
+		return errRefused(refused)
+	}
 	held, release := a.Hold(stream.Context())
 	defer release()
 	wrapped := &middleware.WrappedServerStream{ServerStream: stream, WrappedContext: held}
@@ -97,13 +157,16 @@ func (s *Server) admittedStream(
 	if a.Stranger() {
 		inner = strangersStream{wrapped}
 	}
-	return untilEnd(held, nil, func() error { return handler(srv, inner) })
+	return s.untilEnd(held, nil, func() error { return handler(srv, inner) })
 }
 
 // untilEnd runs handler until it returns, ctx ends or drained is closed.
-func untilEnd(ctx context.Context, drained <-chan struct{}, handler func() error) error {
+func (s *Server) untilEnd(ctx context.Context, drained <-chan struct{}, handler func() error) error {
 	done := make(chan error, 1)
-	go func() { done <- handler() }()
+	go func() {
+		defer s.recovered(ctx, func(err error) { done <- err })
+		done <- handler()
+	}()
 	select {
 	case err := <-done:
 		return err
@@ -149,8 +212,7 @@ const forever = 10 * 365 * 24 * time.Hour
 // pay charges a Check for all that it can come to, before its first SYN, and waits until it may begin. The session's close gives
 // back what is not used.
 func (s *session) pay(targets []string, o *options) error {
-	if got := s.view.Take(len(targets)); got < len(targets) {
-		s.view.Add(-got)
+	if !s.view.TakeAll(len(targets)) {
 		_, limit, _ := s.view.CallerLimits()
 		return errRefused(s.view.Refuse(access.TooManyTargets, limit, time.Second))
 	}
@@ -162,30 +224,48 @@ func (s *session) pay(targets []string, o *options) error {
 	for _, text := range targets {
 		cost += price(text, o)
 	}
-	most := time.Duration(forever)
-	if deadline, ok := s.work.Deadline(); ok {
-		most = time.Until(deadline)
-	}
-	wait, err := s.view.Charge(cost, most)
+	wait, err := s.view.ChargeCaller(cost, s.timeLeft())
 	if err != nil {
-		refused, _ := errors.AsType[*access.Refusal](err)
-		return errRefused(refused)
+		return s.refusal(err)
 	}
-	if wait <= 0 {
+	if err := s.pause(wait); err != nil {
+		s.view.ReturnCaller(cost)
+		return err
+	}
+	if wait, err = s.view.ChargeService(cost, s.timeLeft()); err != nil {
+		s.view.ReturnCaller(cost)
+		return s.refusal(err)
+	}
+	if err := s.pause(wait); err != nil {
+		s.view.Return(cost)
+		return err
+	}
+	return nil
+}
+
+// timeLeft is for how long the session may still work.
+func (s *session) timeLeft() time.Duration {
+	if deadline, ok := s.work.Deadline(); ok {
+		return time.Until(deadline)
+	}
+	return forever
+}
+
+// pause waits for d, unless the RPC or the service ends before.
+func (s *session) pause(d time.Duration) error {
+	if d <= 0 {
 		return nil
 	}
-	timer := time.NewTimer(wait)
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
 	case <-s.ctx.Done():
-		err = errEnded(s.ctx)
+		return errEnded(s.ctx)
 	case <-s.server.draining:
-		err = errDraining()
+		return errDraining()
 	}
-	s.view.Return(cost)
-	return err
 }
 
 // price is how many handshakes a target can come to.

@@ -38,6 +38,7 @@ func (s *session) accept(targets []string, o *tcpshakerv1.CheckOptions) error {
 			return errTargetTooLong()
 		}
 	}
+	s.told.targets += uint64(len(targets))
 	s.hold(targets, decoded)
 	s.feed()
 	return s.err
@@ -48,6 +49,10 @@ func (s *session) take(targets []string, o *options) {
 	rated := s.view.Rated() && !s.ended
 	for i, text := range targets {
 		if s.err != nil {
+			if rated {
+				_, cost := priceRun(targets[i:], o, math.MaxInt)
+				s.view.Return(cost)
+			}
 			return
 		}
 		t := s.tasks.take(len(targets) - i)
@@ -80,6 +85,7 @@ func (s *session) begin(t *task) {
 		if s.names == nil {
 			s.names = s.server.names.Request(s.work)
 		}
+		t.looked = true
 		s.names.Lookup(parsed.Name, familyOf(t.options.family), t.place)
 	}
 }

@@ -49,6 +49,7 @@ func (s *session) probe(t *task, place int) {
 	})
 	a.begun++
 	t.inFlight++
+	s.told.handshakes++
 }
 
 // submit gives all queued handshakes to the engine with one call.
@@ -85,6 +86,7 @@ func (s *session) result(r *shaker.Result) {
 	t.inFlight--
 	s.auditProbe(t, r)
 	if t.decided {
+		t.addresses[at].ended++
 		s.release(t)
 		return
 	}

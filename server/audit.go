@@ -10,27 +10,28 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/tap"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 	"github.com/CarterTsai/tcp-shaker/server/access"
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
 
-// This file writes what was asked of the service, by whom, and what came of it: one line, `rpc`, for each RPC of a method that
-// there is, when it has ended or was refused by its headers; and where access.Config.AuditProbes says so one line, `probe`, for each
+// This file writes what was asked of the service, by whom, and what came of it: one line, `rpc`, for each RPC, when it has ended,
+// was refused by its headers, or came to no handler; and where access.Config.AuditProbes says so one line, `probe`, for each
 // handshake, and one, `denied`, for each target that was denied. slog's handlers quote what they are given, so no line can be
 // forged; of what callers send only their request id (visible ASCII) and valid targets (ASCII too) stand in lines.
 
 // record is what became of the targets of one RPC. Its RPC's handler alone writes it.
 type record struct {
-	targets, reachable, unreachable, inconclusive uint64
-	denied, limited                               uint64 // of the inconclusive
+	targets    uint64 // that were asked about
+	handshakes uint64 // that were begun
+	// Of the targets, those that were answered, by verdict.
+	reachable, unreachable, inconclusive uint64
+	denied, limited                      uint64 // of the inconclusive
 }
 
 // count takes the reason of one result.
 func (r *record) count(reason tcpshakerv1.Reason) {
-	r.targets++
 	switch verdictOf(reason) {
 	case reachable:
 		r.reachable++
@@ -82,7 +83,7 @@ func (s *Server) auditRPC(ctx context.Context, method string, began time.Time, r
 		return
 	}
 	admission, _ := ctx.Value(admissionKey{}).(*access.Admission)
-	attrs := make([]slog.Attr, 0, 13)
+	attrs := make([]slog.Attr, 0, 14)
 	attrs = append(attrs,
 		slog.String("request_id", requestID(ctx)),
 		slog.String("caller", admission.Caller()),
@@ -93,6 +94,7 @@ func (s *Server) auditRPC(ctx context.Context, method string, began time.Time, r
 	if isOurs(method) {
 		attrs = append(attrs,
 			slog.Uint64("targets", r.targets),
+			slog.Uint64("handshakes", r.handshakes),
 			slog.Uint64("reachable", r.reachable),
 			slog.Uint64("unreachable", r.unreachable),
 			slog.Uint64("inconclusive", r.inconclusive),
@@ -106,16 +108,28 @@ func (s *Server) auditRPC(ctx context.Context, method string, began time.Time, r
 }
 
 // auditRefused writes the line of an RPC that was refused by its headers. It may be of a method that there is not.
-func (s *Server) auditRefused(ctx context.Context, info *tap.Info, refused *access.Refusal, err error) {
-	_, id := withRequestID(ctx)
+func (s *Server) auditRefused(ctx context.Context, method, id string, refused *access.Refusal, err error) {
 	s.log.LogAttrs(ctx, slog.LevelWarn, "rpc",
 		slog.String("request_id", id),
-		slog.String("caller", ""),
+		slog.String("caller", refused.Caller),
 		slog.String("peer", peerText(ctx)),
-		slog.String("method", clip(info.FullMethodName)),
+		slog.String("method", clip(method)),
 		slog.String("code", status.Code(err).String()),
 		slog.Duration("duration", 0),
 		slog.String("error", clip(refused.Error())))
+}
+
+// auditAbandoned writes the line of an RPC that was let in and came to no handler; what gRPC has told its caller is not known here.
+func (s *Server) auditAbandoned(ctx context.Context, method string, a *access.Admission, began time.Time) {
+	_, id := withRequestID(ctx)
+	s.log.LogAttrs(ctx, slog.LevelWarn, "rpc",
+		slog.String("request_id", id),
+		slog.String("caller", a.Caller()),
+		slog.String("peer", peerText(ctx)),
+		slog.String("method", clip(method)),
+		slog.String("code", "Unread"),
+		slog.Duration("duration", time.Since(began)),
+		slog.String("error", "its message did not come, could not be read, or is for a method that there is not"))
 }
 
 // auditProbe writes the line of one handshake, where that is asked for.
@@ -130,6 +144,19 @@ func (s *session) auditProbe(t *task, r *shaker.Result) {
 		slog.String("address", r.Addr.String()),
 		slog.String("source", sourceText(r)),
 		slog.String("outcome", r.Outcome.String()))
+}
+
+// auditUnread writes the lines of handshakes of t that were begun, and whose results nobody waits for any more.
+func (s *session) auditUnread(t *task) {
+	if t.inFlight == 0 || !t.view.AuditProbes() {
+		return
+	}
+	for i := range t.addresses {
+		a := &t.addresses[i]
+		for range a.begun - a.ended {
+			s.auditProbe(t, &shaker.Result{Addr: a.addr, Outcome: shaker.Canceled})
+		}
+	}
 }
 
 // auditDenied writes the line of a denied target, with why, where probes are to be written.

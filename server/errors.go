@@ -110,29 +110,38 @@ func errInternal() error {
 // errRefused is the answer to an RPC that is not let in, or not any more, or would take more than its caller may have. It tells
 // nothing of what the service knows of its callers: a wrong token and an unknown one, a certificate that was revoked and one
 // that nobody knows, read the same.
-func errRefused(r *access.Refusal) error {
+func errRefused(r *access.Refusal) error { return errRefusedAs(r, "") }
+
+// errRefusedAs also tells the request id, of an RPC that gets no header with it.
+func errRefusedAs(r *access.Refusal, id string) error {
+	metadata := make(map[string]string)
+	if id != "" {
+		metadata["request_id"] = id
+	}
 	switch r.Kind {
 	case access.MethodDenied:
-		return newStatus(codes.PermissionDenied, ReasonDenied, "this method is not served here", nil)
+		return newStatus(codes.PermissionDenied, ReasonDenied, "this method is not served here", metadata)
 	case access.TooManyRPCs:
-		return errOverQuota(r, "caller", "the caller has as many calls under way as it may")
+		return errOverQuota(r, metadata, "caller", "the caller has as many calls under way as it may")
 	case access.TooManyTargets:
-		return errOverQuota(r, "caller", "the caller would have more targets outstanding than it may")
+		return errOverQuota(r, metadata, "caller", "the caller would have more targets outstanding than it may")
 	case access.CallerRate:
-		return errOverQuota(r, "caller", "the handshakes of this Check are more than the caller's rate allows; StreamCheck is slowed instead")
+		return errOverQuota(r, metadata, "caller", "the handshakes of this Check are more than the caller's rate allows; StreamCheck is slowed instead")
 	case access.ServiceRate:
-		return errOverQuota(r, "all callers",
+		return errOverQuota(r, metadata, "all callers",
 			"the handshakes of this Check are more than the rate of all callers together allows; StreamCheck is slowed instead")
 	default:
 		return newStatus(codes.Unauthenticated, ReasonUnauthenticated,
-			"the service does not know who calls: a client certificate or a bearer token that it accepts is needed", nil)
+			"the service does not know who calls: a client certificate or a bearer token that it accepts is needed", metadata)
 	}
 }
 
 // errOverQuota tells which quota, and when it may be worth trying again; at the soonest after minRetryDelay, so that nobody
 // comes back at once.
-func errOverQuota(r *access.Refusal, subject, message string) error {
-	return newStatus(codes.ResourceExhausted, ReasonQuota, message, map[string]string{"limit": strconv.Itoa(r.Limit)},
+func errOverQuota(r *access.Refusal, metadata map[string]string, subject, message string) error {
+	message += fmt.Sprintf(" (at most %d at a time)", r.Limit)
+	metadata["limit"] = strconv.Itoa(r.Limit)
+	return newStatus(codes.ResourceExhausted, ReasonQuota, message, metadata,
 		&errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{{Subject: subject, Description: message}}},
 		&errdetails.RetryInfo{RetryDelay: durationpb.New(max(r.Wait, minRetryDelay))})
 }

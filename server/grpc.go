@@ -63,6 +63,9 @@ func (s *Server) Options() []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 		grpc.WaitForHandlers(true),
 	}
+	if s.access.Closed() {
+		options = append(options, grpc.StatsHandler(connTagger{}))
+	}
 	if gate := s.access.Gate(); gate != nil {
 		options = append(options, grpc.Creds(gate.Credentials()))
 	}

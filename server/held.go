@@ -15,9 +15,10 @@ type held struct {
 	targets []string
 	options *options
 
-	paid int           // the first of targets that are charged for, and counted as outstanding
-	cost int           // what was charged for them
-	at   time.Duration // when they may begin
+	paid   int           // the first of targets that are charged for, and counted as outstanding
+	cost   int           // what was charged for them,
+	served bool          // to the service as well as to the caller
+	at     time.Duration // when they may begin, or be charged to the service
 
 	room <-chan struct{} // where the caller has too many outstanding: closed when it has fewer
 }
@@ -42,9 +43,15 @@ func (s *session) feed() {
 		if h.at > s.now() {
 			return
 		}
+		if !h.served {
+			if !s.payService() {
+				return
+			}
+			continue
+		}
 		run := h.targets[:h.paid]
 		h.targets = h.targets[h.paid:]
-		h.paid, h.cost, h.at = 0, 0, 0
+		h.paid, h.cost, h.served, h.at = 0, 0, false, 0
 		s.take(run, h.options)
 	}
 }
@@ -77,18 +84,45 @@ func (s *session) payRun() bool {
 	if got < n && cost > 0 {
 		_, cost = priceRun(h.targets[:got], h.options, cost)
 	}
-	wait, err := s.view.Charge(cost, forever)
+	wait, err := s.view.ChargeCaller(cost, forever)
 	if err != nil {
 		s.view.Add(-got)
 		s.fail(s.refusal(err))
 		return false
 	}
 	s.counted += got
-	h.paid, h.cost = got, cost
-	if wait > 0 {
-		h.at = s.now() + wait
-	}
+	h.paid, h.cost, h.served = got, cost, false
+	s.holdFor(wait)
 	return true
+}
+
+// payService charges what the caller was charged with to the service, once the caller's own wait is over.
+func (s *session) payService() bool {
+	wait, err := s.view.ChargeService(s.held.cost, forever)
+	if err != nil {
+		s.fail(s.refusal(err)) // close gives the rest back
+		return false
+	}
+	s.held.served = true
+	s.holdFor(wait)
+	return true
+}
+
+// holdFor has feed wait.
+func (s *session) holdFor(wait time.Duration) {
+	s.held.at = 0
+	if wait > 0 {
+		s.held.at = s.now() + wait
+	}
+}
+
+// unpay gives back what h was charged.
+func (s *session) unpay(h *held) {
+	if h.served {
+		s.view.Return(h.cost)
+	} else {
+		s.view.ReturnCaller(h.cost)
+	}
 }
 
 // priceRun returns how many of targets cost no more than most together, at least one, and what they cost.
@@ -111,7 +145,7 @@ func (s *session) letGo() {
 	if len(h.targets) == 0 {
 		return
 	}
-	s.view.Return(h.cost)
+	s.unpay(&h)
 	s.take(h.targets, h.options)
 }
 
@@ -142,6 +176,9 @@ func (s *session) giveBack(t *task) {
 			t.view.ReturnDestination(a.addr, t.options.attempts-int(a.begun))
 		}
 	}
+	if t.looked {
+		begun = max(begun, 1) // a lookup is work for others too
+	}
 	if t.charged > begun {
 		t.view.Return(t.charged - begun)
 	}
@@ -150,9 +187,13 @@ func (s *session) giveBack(t *task) {
 
 // settleAccounts gives back all that the session still holds, when its RPC is over.
 func (s *session) settleAccounts() {
-	s.view.Return(s.held.cost)
+	s.unpay(&s.held)
 	for _, t := range s.tasks.tasks {
-		if t.options != nil && !t.decided {
+		if t.options == nil {
+			continue
+		}
+		s.auditUnread(t)
+		if !t.decided {
 			s.giveBack(t)
 		}
 	}

@@ -15,7 +15,9 @@ import (
 
 // unary and stream are the interceptors in pairs, the outermost first:
 //
-//	Config's ─▶ drain ─▶ request id ─▶ audit ─▶ admitted ─▶ recovery ─▶ handler
+//	reach ─▶ Config's ─▶ drain ─▶ request id ─▶ audit ─▶ admitted ─▶ recovery ─▶ handler
+//
+// Reach is what the caller's count of RPCs needs to know.
 //
 // Config's, such as metrics, are told of all that a caller gets but a refusal by its headers (Server.admit), which no
 // interceptor sees. Drain is what a drain needs to know and to end.
@@ -23,23 +25,23 @@ import (
 // Audit stands outside of recovery, so that it sees the INTERNAL that recovery makes of a panic, and inside of the request
 // id, so that it can tell it.
 func (s *Server) unary() []grpc.UnaryServerInterceptor {
-	return append(slices.Clone(s.outerUnary),
+	return slices.Concat([]grpc.UnaryServerInterceptor{s.reachUnary}, s.outerUnary, []grpc.UnaryServerInterceptor{
 		s.counted,
 		unaryRequestID,
 		s.auditUnary,
 		s.admittedUnary,
 		recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(s.panicked)),
-	)
+	})
 }
 
 func (s *Server) stream() []grpc.StreamServerInterceptor {
-	return append(slices.Clone(s.outerStream),
+	return slices.Concat([]grpc.StreamServerInterceptor{s.reachStream}, s.outerStream, []grpc.StreamServerInterceptor{
 		s.untilDrain,
 		streamRequestID,
 		s.auditStream,
 		s.admittedStream,
 		recovery.StreamServerInterceptor(recovery.WithRecoveryHandlerContext(s.panicked)),
-	)
+	})
 }
 
 // counted counts unary RPCs as under way; those of other services too, which are over at once.
@@ -62,7 +64,7 @@ func (s *Server) untilDrain(
 		defer s.working.Add(-1)
 		return handler(srv, stream)
 	}
-	return untilEnd(context.Background(), s.draining, func() error { return handler(srv, stream) })
+	return s.untilEnd(context.Background(), s.draining, func() error { return handler(srv, stream) })
 }
 
 // panicked logs a panic with its stack and returns what the caller is told of it: that there was a fault, and nothing else.
@@ -72,6 +74,16 @@ func (s *Server) panicked(ctx context.Context, p any) error {
 		slog.Any("panic", p),
 		slog.String("stack", string(debug.Stack())))
 	return errInternal()
+}
+
+// panickedInTap is panicked where nothing stands around that would recover from a panic of the log's own.
+func (s *Server) panickedInTap(ctx context.Context, p any) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errInternal()
+		}
+	}()
+	return s.panicked(ctx, p)
 }
 
 // recovered, deferred, does for a goroutine of our own what recovery does for the handler's: report gets the status.

@@ -234,7 +234,7 @@ func TestLogLinesCannotBeForged(t *testing.T) {
 		t.Fatal(err)
 	}
 	evil := "x\nlevel=ERROR msg=forged"
-	_, err = s.unary()[2](t.Context(), nil, &grpc.UnaryServerInfo{FullMethod: "/a/" + evil}, func(context.Context, any) (any, error) {
+	_, err = s.unary()[3](t.Context(), nil, &grpc.UnaryServerInfo{FullMethod: "/a/" + evil}, func(context.Context, any) (any, error) {
 		return nil, status.Error(codes.InvalidArgument, evil)
 	})
 	if err == nil {

@@ -102,12 +102,12 @@ func (s *Server) newSession(ctx context.Context, out sink, expected int) (*sessi
 // close frees what is left under way: the batch answers to nobody, lookups end, what the caller was charged for and did not
 // get is given back.
 func (s *session) close() {
-	s.settleAccounts()
-	s.batch.Finish() // first: of a batch that is over nobody has to hear that its context ends
+	s.batch.Finish() // before its context ends: of a batch that is over nobody has to hear that its context ends
 	s.cancel()
 	if s.timer != nil {
 		s.timer.Stop()
 	}
+	s.settleAccounts()
 }
 
 // workContext returns the context that handshakes and lookups have. It ends before ctx does.

@@ -63,6 +63,7 @@ type task struct {
 
 	view     *access.View // what its caller was allowed, and charged under
 	charged  int          // handshakes charged to its caller, and not given back
+	looked   bool         // its name was looked up
 	destined bool         // its addresses are charged with its attempts
 
 	addresses []address       // empty until they are known, and allowed

@@ -54,6 +54,18 @@ func admit(t *testing.T, c *Control, token string) *Admission {
 	return a
 }
 
+// charge charges n to the caller and to the service, at once.
+func charge(v *View, n int) error {
+	if _, err := v.ChargeCaller(n, 0); err != nil {
+		return err
+	}
+	if _, err := v.ChargeService(n, 0); err != nil {
+		v.ReturnCaller(n)
+		return err
+	}
+	return nil
+}
+
 func everything(t *testing.T) *policy.Rules {
 	t.Helper()
 	rule, err := policy.ParseRule("0.0.0.0/0:*")
@@ -108,7 +120,7 @@ func TestZeroViewAllowsNothing(t *testing.T) {
 		if v.Addr(target) == nil || v.Name("a.example", 80) == nil || v.Named(target) == nil || v.Reveals() {
 			t.Error("allowed")
 		}
-		if _, err := v.Charge(1, 0); err != nil || v.Rated() || v.Destined() || v.AuditProbes() || v.Take(3) != 3 || v.Room() != nil {
+		if err := charge(&v, 1); err != nil || v.Rated() || v.Destined() || v.AuditProbes() || v.Take(3) != 3 || v.Room() != nil {
 			t.Error("charged")
 		}
 		v.Return(1)
@@ -134,14 +146,13 @@ func TestUpdateKeepsAccounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		edge := Caller{Name: "edge", Rules: everything(t), Rate: quota.Rate{PerSecond: 1, Burst: 1000}}
 		c := newControl(t, config(t, edge))
-		charge := func(n int) error {
+		chargeEdge := func(n int) error {
 			a := admit(t, c, "edge")
 			defer a.Leave()
 			v := a.View()
-			_, err := v.Charge(n, 0)
-			return err
+			return charge(&v, n)
 		}
-		if err := charge(900); err != nil {
+		if err := chargeEdge(900); err != nil {
 			t.Fatal(err)
 		}
 		for range 3 {
@@ -156,10 +167,10 @@ func TestUpdateKeepsAccounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		var refused *Refusal
-		if err := charge(101); !errors.As(err, &refused) || refused.Kind != CallerRate || refused.Wait != time.Second || refused.Limit != 1000 {
+		if err := chargeEdge(101); !errors.As(err, &refused) || refused.Kind != CallerRate || refused.Wait != time.Second || refused.Limit != 1000 {
 			t.Errorf("101 of 100: %v", err)
 		}
-		if err := charge(100); err != nil {
+		if err := chargeEdge(100); err != nil {
 			t.Error(err)
 		}
 	})
@@ -175,10 +186,10 @@ func TestServiceRateGivesBack(t *testing.T) {
 		defer a.Leave()
 		v := a.View()
 		var refused *Refusal
-		if _, err := v.Charge(501, 0); !errors.As(err, &refused) || refused.Kind != ServiceRate {
+		if err := charge(&v, 501); !errors.As(err, &refused) || refused.Kind != ServiceRate {
 			t.Errorf("501 of 500: %v", err)
 		}
-		if _, err := v.Charge(500, 0); err != nil {
+		if err := charge(&v, 500); err != nil {
 			t.Error(err)
 		}
 		conf.Rate = quota.Rate{}
@@ -186,7 +197,7 @@ func TestServiceRateGivesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		v = a.View()
-		if _, err := v.Charge(500, 0); err != nil {
+		if err := charge(&v, 500); err != nil {
 			t.Errorf("what the service refused was charged to the caller: %v", err)
 		}
 		if got := c.Stats().Refused[ServiceRate]; got != 1 {
@@ -308,11 +319,11 @@ func TestStrangersHaveLittleTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		ctx, release := a.Hold(t.Context())
-		defer release()
+		ctx, cancel := a.Limit(t.Context())
+		defer cancel()
 		<-ctx.Done()
-		if time.Since(began) != 10*time.Second {
-			t.Errorf("after %v", time.Since(began))
+		if _, ok := context.Cause(ctx).(*Refusal); time.Since(began) != 10*time.Second || !ok {
+			t.Errorf("after %v: %v", time.Since(began), context.Cause(ctx))
 		}
 	})
 }

@@ -36,13 +36,16 @@ func (a *account) leave() {
 	a.rpcs--
 }
 
-// take adds up to n targets, as many as limit leaves, and returns how many; 0: no limit.
-func (a *account) take(n, limit int) int {
+// take adds up to n targets, as many as limit leaves, and returns how many; 0: no limit. With whole it is all of n or none.
+func (a *account) take(n, limit int, whole bool) int {
 	for {
 		used := a.targets.Load()
 		granted := int64(n)
 		if limit > 0 {
 			granted = max(0, min(granted, int64(limit)-used))
+		}
+		if whole && granted < int64(n) {
+			return 0
 		}
 		if granted == 0 || a.targets.CompareAndSwap(used, used+granted) {
 			return int(granted)
@@ -56,9 +59,13 @@ func (a *account) add(n int) {
 		return
 	}
 	a.targets.Add(int64(n))
-	if n > 0 {
-		return
+	if n < 0 {
+		a.wake()
 	}
+}
+
+// wake closes what room has returned.
+func (a *account) wake() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.freed != nil {
@@ -67,7 +74,7 @@ func (a *account) add(n int) {
 	}
 }
 
-// room returns a channel that is closed when targets has fallen. Ask again after that: others may have been faster.
+// room returns a channel that is closed when targets has fallen, or the limit may be another. Ask again after that: others may have been faster.
 func (a *account) room() <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()

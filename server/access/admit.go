@@ -19,8 +19,9 @@ const (
 	// Each may be sending a message of up to 4 MiB.
 	strangersAtMost, strangersPerPeer = 256, 8
 
-	// strangersTime is how long one of their unary RPCs may take to come in and be answered.
-	strangersTime = 10 * time.Second
+	// strangersTime is how long one of their unary RPCs may take to come in and be answered, and strangersWatch how long a stream of
+	// theirs may stay, after which they have to come again.
+	strangersTime, strangersWatch = 10 * time.Second, 30 * time.Minute
 )
 
 // Admission is an RPC that was let in. Its methods are for the RPC's handler; Leave may be called from anywhere.
@@ -30,11 +31,19 @@ type Admission struct {
 	authorization []string
 	method, peer  string
 
+	refusal  *Refusal          // nil, but where the handler is to tell the caller of it
 	snapshot *snapshot         // in force when it was admitted
 	identity identity.Identity // zero without one
 	account  *account          // nil without an identity
-	left     atomic.Bool
+	state    atomic.Uint32     // admitted, reached or left
 }
+
+// The states of an Admission.
+const (
+	admitted uint32 = iota
+	reached         // by its handler, which calls Leave when it returns
+	left
+)
 
 // Admit decides about an RPC by its headers, before any message of it is read. peer names where it comes from, the same for all
 // addresses of one network. The Admission's Leave must be called when the RPC is over. An error is a *Refusal.
@@ -42,11 +51,16 @@ func (c *Control) Admit(ctx context.Context, method, peer string, authorization 
 	a := &Admission{
 		control: c, method: method, peer: peer, authorization: authorization, snapshot: c.snapshot.Load(),
 	}
+	var refusal *Refusal
 	if a.snapshot.Reflection == ByNobody && isReflection(method) {
-		return nil, c.refuse(&Refusal{Kind: MethodDenied, Detail: "reflection is for nobody"})
+		refusal = c.refuse(&Refusal{Kind: MethodDenied, Detail: "reflection is for nobody"})
 	}
 	if !c.closed {
+		a.refusal = refusal
 		return a, nil
+	}
+	if refusal != nil {
+		return nil, refusal
 	}
 	a.conn, _ = identity.ConnOf(ctx)
 	if a.conn == nil {
@@ -61,21 +75,36 @@ func (c *Control) Admit(ctx context.Context, method, peer string, authorization 
 			limit = caller.RPCs
 		}
 		if !a.account.enter(limit) {
-			return nil, c.refuse(&Refusal{Kind: TooManyRPCs, Limit: limit, Wait: time.Second, Detail: "caller " + who.Name})
+			return nil, c.refuse(&Refusal{Kind: TooManyRPCs, Caller: who.Name, Limit: limit, Wait: time.Second})
 		}
 	case !errors.Is(err, identity.ErrNoIdentity) || !a.snapshot.forStrangers(method):
 		return nil, c.refuse(&Refusal{Kind: Unauthenticated, Detail: detailOf(err)})
 	case !c.enterStranger(peer):
-		return nil, c.refuse(&Refusal{Kind: TooManyRPCs, Wait: time.Second, Detail: "without an identity"})
+		return nil, c.refuse(&Refusal{Kind: TooManyRPCs, Limit: strangersPerPeer, Wait: time.Second, Detail: "without an identity"})
 	}
 	return a, nil
 }
 
+// Reach says that the RPC's handler runs, which will call Leave. It is false where Abandon has come before: the RPC is over.
+func (a *Admission) Reach() bool { return a.state.CompareAndSwap(admitted, reached) }
+
+// Abandon is Leave for an RPC that ends and whose handler was not reached; it reports whether it was so.
+func (a *Admission) Abandon() bool {
+	if !a.state.CompareAndSwap(admitted, left) {
+		return false
+	}
+	a.giveBack()
+	return true
+}
+
 // Leave gives back what Admit took. It may be called more than once.
 func (a *Admission) Leave() {
-	if a.left.Swap(true) {
-		return
+	if a.state.Swap(left) != left {
+		a.giveBack()
 	}
+}
+
+func (a *Admission) giveBack() {
 	switch {
 	case !a.control.closed:
 	case a.account != nil:
@@ -104,9 +133,29 @@ func (a *Admission) Conn() net.Conn {
 // Stranger reports whether the caller had to say who it is, and did not: it then may ask about the service itself only.
 func (a *Admission) Stranger() bool { return a.control.closed && a.account == nil }
 
+// Refusal is what the caller is to be told of by the RPC's handler; nil where it may go on.
+func (a *Admission) Refusal() *Refusal { return a.refusal }
+
+// Limit returns the context that the RPC is to have from its headers on: it ends, with a *Refusal as its cause, when the caller's
+// time is over. cancel must be called when the RPC is over.
+func (a *Admission) Limit(ctx context.Context) (limited context.Context, cancel context.CancelFunc) {
+	var end time.Time
+	detail := ""
+	switch {
+	case a.Stranger() && isUnary(a.method):
+		end, detail = now().Add(strangersTime), "without an identity a call has "+strangersTime.String()
+	case a.Stranger():
+		end, detail = now().Add(strangersWatch), "without an identity a stream has "+strangersWatch.String()
+	case !a.identity.Until.IsZero():
+		end, detail = a.identity.Until, "the certificate of caller "+a.identity.Name+" has run out"
+	default:
+		return ctx, func() {}
+	}
+	return context.WithDeadlineCause(ctx, end, &Refusal{Kind: Unauthenticated, Caller: a.identity.Name, Detail: detail})
+}
+
 // Hold returns the context that the handler of the RPC is to have: it ends, with a *Refusal as its cause, as soon as the caller
-// would not be admitted any more, by an Update or because its certificate has run out. release must be called when the
-// handler has returned.
+// would not be admitted any more, by an Update. release must be called when the handler has returned.
 func (a *Admission) Hold(ctx context.Context) (held context.Context, release func()) {
 	if !a.control.closed {
 		return ctx, func() {}
@@ -117,7 +166,6 @@ func (a *Admission) Hold(ctx context.Context) (held context.Context, release fun
 			cancel(err)
 		}
 	}
-	stop := a.endInTime(cancel)
 	a.control.mu.Lock()
 	a.control.live[a] = judge
 	a.control.mu.Unlock()
@@ -125,27 +173,11 @@ func (a *Admission) Hold(ctx context.Context) (held context.Context, release fun
 		judge()
 	}
 	return held, func() {
-		stop()
 		a.control.mu.Lock()
 		delete(a.control.live, a)
 		a.control.mu.Unlock()
 		cancel(nil)
 	}
-}
-
-// endInTime has cancel called when the RPC is not admitted any more for its time alone, unless stop is called before.
-func (a *Admission) endInTime(cancel context.CancelCauseFunc) (stop func()) {
-	left, detail := time.Duration(0), ""
-	switch {
-	case a.Stranger() && isUnary(a.method):
-		left, detail = strangersTime, "without an identity a call has "+strangersTime.String()
-	case !a.identity.Until.IsZero():
-		left, detail = a.identity.Until.Sub(now()), "the certificate of caller "+a.identity.Name+" has run out"
-	default:
-		return func() {}
-	}
-	timer := time.AfterFunc(left, func() { cancel(a.control.refuse(&Refusal{Kind: Unauthenticated, Detail: detail})) })
-	return func() { timer.Stop() }
 }
 
 // judge decides again, by what holds now.
@@ -165,7 +197,7 @@ func (a *Admission) judge() error {
 		err = fmt.Errorf("the caller is %s now", who.Name)
 	}
 	if err != nil {
-		return a.control.refuse(&Refusal{Kind: Unauthenticated, Detail: "caller " + a.identity.Name + ": " + detailOf(err)})
+		return a.control.refuse(&Refusal{Kind: Unauthenticated, Caller: a.identity.Name, Detail: detailOf(err)})
 	}
 	return nil
 }

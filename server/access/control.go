@@ -97,6 +97,7 @@ func (c *Control) Update(next Config) error {
 	}
 	c.snapshot.Store(s)
 	c.judgeAgain()
+	c.wake()
 	return nil
 }
 
@@ -111,6 +112,15 @@ func (c *Control) judgeAgain() {
 	c.mu.Unlock()
 	for _, judge := range judges {
 		judge()
+	}
+}
+
+// wake has all look again who wait for room: their limits may be others now.
+func (c *Control) wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.accounts {
+		a.wake()
 	}
 }
 

@@ -3,7 +3,7 @@
 // reload of the configuration replaces.
 //
 //	headers ─▶ Admit ─▶ Admission ──▶ Hold ─▶ the RPC's context, which ends when the caller is not let in any more
-//	                        └─ View ─▶ Addr, Name, Named ─▶ Charge ─▶ Destination ─▶ the engine
+//	                        └─ View ─▶ Addr, Name, Named ─▶ Charge… ─▶ Destination ─▶ the engine
 //
 // A Control is open, where nobody is asked who they are, or closed, where everything is denied that is not allowed. What holds
 // at a moment is a snapshot that never changes; Update puts another in its place. An RPC asks for its View again with each

@@ -54,7 +54,7 @@ func Kinds() []Kind {
 
 // Refuse counts and returns a Refusal.
 func (v *View) Refuse(kind Kind, limit int, wait time.Duration) *Refusal {
-	r := &Refusal{Kind: kind, Limit: limit, Wait: wait}
+	r := &Refusal{Kind: kind, Caller: v.name(), Limit: limit, Wait: wait}
 	if v.control != nil {
 		v.control.refuse(r)
 	}
@@ -64,6 +64,8 @@ func (v *View) Refuse(kind Kind, limit int, wait time.Duration) *Refusal {
 // Refusal says why an RPC is not admitted, or not any more, or may not do what it asks.
 type Refusal struct {
 	Kind Kind
+	// Caller is the name of who is refused; empty where it is not known.
+	Caller string
 	// Detail is for the log of the operator, never for the caller. It holds no token.
 	Detail string
 	// Limit is the one that is reached: RPCs, targets, or the burst of a rate. 0 where there is none.

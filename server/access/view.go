@@ -94,6 +94,14 @@ func (v *View) Limited() {
 // AuditProbes reports whether each probe is to be logged.
 func (v *View) AuditProbes() bool { return v.snapshot != nil && v.snapshot.AuditProbes }
 
+// name is the caller's; empty where it has none.
+func (v *View) name() string {
+	if v.caller == nil {
+		return ""
+	}
+	return v.caller.Name
+}
+
 // callerRate is the caller's own.
 func (v *View) callerRate() quota.Rate {
 	if v.caller == nil {
@@ -107,46 +115,50 @@ func (v *View) Rated() bool {
 	return v.snapshot != nil && (v.callerRate().PerSecond > 0 || v.snapshot.Rate.PerSecond > 0)
 }
 
-// Charge takes n handshakes from the rates of the caller and of the service: they may be made after wait. It takes all or
-// nothing: a *Refusal tells which rate does not allow n, or not before most has passed.
-func (v *View) Charge(n int, most time.Duration) (wait time.Duration, err error) {
-	if !v.Rated() || n == 0 {
+// ChargeCaller takes n handshakes from the caller's own rate: they may be made after wait. It takes all or nothing: a *Refusal
+// tells that the rate does not allow n, or not before most has passed. ChargeService has to follow, once that wait is over: who
+// waits for a small rate of its own must not keep others from the service's meanwhile.
+func (v *View) ChargeCaller(n int, most time.Duration) (wait time.Duration, err error) {
+	rate := v.callerRate()
+	if rate.PerSecond == 0 || n == 0 {
 		return 0, nil
 	}
-	at := now()
-	rate := v.callerRate()
-	var own time.Duration
-	ok := true
-	if rate.PerSecond > 0 {
-		if own, ok = v.account.bucket.Take(rate, at, n, most); !ok {
-			return 0, v.control.refuse(&Refusal{Kind: CallerRate, Limit: rate.Burst, Wait: own})
-		}
-	}
-	all, ok := v.control.service.Take(v.snapshot.Rate, at, n, most)
+	wait, ok := v.account.bucket.Take(rate, now(), n, most)
 	if !ok {
-		v.returnOwn(rate, at, n)
-		return 0, v.control.refuse(&Refusal{Kind: ServiceRate, Limit: v.snapshot.Rate.Burst, Wait: all})
+		return 0, v.Refuse(CallerRate, rate.Burst, wait)
 	}
-	return max(own, all), nil
+	return wait, nil
 }
 
-// Return gives back n handshakes that were charged and are not made.
+// ChargeService is ChargeCaller for the rate of all callers together.
+func (v *View) ChargeService(n int, most time.Duration) (wait time.Duration, err error) {
+	if v.snapshot == nil || v.snapshot.Rate.PerSecond == 0 || n == 0 {
+		return 0, nil
+	}
+	wait, ok := v.control.service.Take(v.snapshot.Rate, now(), n, most)
+	if !ok {
+		return 0, v.Refuse(ServiceRate, v.snapshot.Rate.Burst, wait)
+	}
+	return wait, nil
+}
+
+// Return gives back n handshakes that were charged to both, and are not made.
 func (v *View) Return(n int) {
 	if !v.Rated() || n == 0 {
 		return
 	}
-	at := now()
-	v.returnOwn(v.callerRate(), at, n)
-	v.control.service.Return(v.snapshot.Rate, at, n)
+	v.ReturnCaller(n)
+	v.control.service.Return(v.snapshot.Rate, now(), n)
 }
 
-func (v *View) returnOwn(rate quota.Rate, at time.Time, n int) {
-	if rate.PerSecond > 0 {
-		v.account.bucket.Return(rate, at, n)
+// ReturnCaller gives back n handshakes that were charged to the caller alone.
+func (v *View) ReturnCaller(n int) {
+	if rate := v.callerRate(); rate.PerSecond > 0 && n > 0 {
+		v.account.bucket.Return(rate, now(), n)
 	}
 }
 
-// Burst is the most that Charge can allow at once; 0: no limit.
+// Burst is the most that ChargeCaller and ChargeService can allow at once; 0: no limit.
 func (v *View) Burst() int {
 	burst := 0
 	if rate := v.callerRate(); rate.PerSecond > 0 {
@@ -196,7 +208,19 @@ func (v *View) Take(n int) int {
 	if v.caller != nil {
 		limit = v.caller.Outstanding
 	}
-	return v.account.take(n, limit)
+	return v.account.take(n, limit, false)
+}
+
+// TakeAll is Take for all of n or none; it reports which.
+func (v *View) TakeAll(n int) bool {
+	if v.account == nil {
+		return true
+	}
+	limit := 0
+	if v.caller != nil {
+		limit = v.caller.Outstanding
+	}
+	return v.account.take(n, limit, true) == n
 }
 
 // Add adds n targets to those outstanding, whatever the limit; negative where they are answered.

@@ -9,10 +9,10 @@ import (
 // warnEvery is how often an operator is told of what --insecure has opened.
 const warnEvery = time.Hour
 
-// warnHourly says at once, and each hour, that others can ask without TLS or without being known; nothing, where they cannot. stop
-// ends it, and returns when nothing is logged any more.
-func warnHourly(ctx context.Context, log *slog.Logger, s *settings, shared *endpoint) (stop func()) {
-	if shared == nil || shared.tls != nil && s.callers {
+// warnHourly says at once, and each hour, that others can ask without TLS or without being known, at open, which only --insecure
+// lets be (refused); nothing, where it is nil. stop ends it, and returns when nothing is logged any more.
+func warnHourly(ctx context.Context, log *slog.Logger, s *settings, open *endpoint) (stop func()) {
+	if open == nil {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -23,7 +23,7 @@ func warnHourly(ctx context.Context, log *slog.Logger, s *settings, shared *endp
 			text = "open to other machines, and callers are not asked who they are (--insecure): whoever reaches this service can " +
 				"probe what this host can reach"
 		}
-		log.LogAttrs(ctx, slog.LevelWarn, text, slog.String("listen", shared.text))
+		log.LogAttrs(ctx, slog.LevelWarn, text, slog.String("listen", open.text))
 	}
 	warn()
 	go func() {

@@ -19,6 +19,8 @@ func main() {
 	spareProcessor()
 	signals := make(chan os.Signal, 2) // of two signals that come at once, both count
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	// Nobody's SIGHUP ends the process, however early; startReloads takes those that mean something.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	ctx := endBySignal(context.Background(), signals, os.Exit)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }

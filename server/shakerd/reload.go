@@ -38,6 +38,7 @@ type reloader struct {
 
 	// Of its goroutine alone:
 	files []string // what is watched
+	told  string   // the error of the last try, while what is in force is stale
 	tried stamps   // of the files as they were when they were last loaded, or not
 	seen  stamps   // at the last look
 
@@ -109,7 +110,7 @@ func (r *reloader) run(ctx context.Context, asked <-chan os.Signal, look <-chan 
 		case <-ctx.Done():
 			return
 		case <-asked:
-			r.try(ctx, "SIGHUP")
+			r.try(ctx, askedFor)
 		case <-look:
 			r.look(ctx)
 		}
@@ -122,6 +123,9 @@ func (r *reloader) look(ctx context.Context) {
 	before := r.seen
 	r.seen = now
 	if now.equal(r.tried) {
+		if r.told != "" { // what is missing may be a file that only the new configuration names
+			r.try(ctx, "files could not be loaded")
+		}
 		return
 	}
 	if !now.equal(before) && now.youngerThan(r.now().Add(-settled)) {
@@ -130,10 +134,23 @@ func (r *reloader) look(ctx context.Context) {
 	r.try(ctx, "files have changed")
 }
 
+// askedFor is why an operator's reload is tried.
+const askedFor = "SIGHUP"
+
+// loadSafely makes an error of a panic: whatever a file holds, what was loaded before stays in force.
+func (r *reloader) loadSafely() (s *settings, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s, err = nil, fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return r.load()
+}
+
 // try loads the files and puts what they say in force.
 func (r *reloader) try(ctx context.Context, why string) {
 	before := stampsOf(r.files)
-	next, err := r.load()
+	next, err := r.loadSafely()
 	if err == nil && !next.stamps.equal(stampsOf(next.files)) {
 		err = errors.New("the files changed while they were read")
 	}
@@ -142,11 +159,15 @@ func (r *reloader) try(ctx context.Context, why string) {
 	}
 	if err != nil {
 		r.tried = before
+		if err.Error() == r.told && why != askedFor {
+			return // it has been told
+		}
+		r.told = err.Error()
 		r.tell(func(s *metrics.Reloads) { s.Failed++; s.Stale = true })
 		r.logFailure(ctx, why, err)
 		return
 	}
-	r.files, r.tried, r.seen = next.files, next.stamps, next.stamps
+	r.files, r.tried, r.seen, r.told = next.files, next.stamps, next.stamps, ""
 	r.tell(func(s *metrics.Reloads) {
 		s.Succeeded++
 		s.Stale, s.Loaded, s.CertificateEnd = false, r.now(), next.certificateEnd

@@ -111,7 +111,7 @@ func serve(ctx context.Context, args []string, o *settings, log *slog.Logger, le
 		return err
 	}
 	logStart(ctx, log, o, shared, listeners, scrapes, engine.Stats())
-	stopWarnings := warnHourly(ctx, log, o, shared)
+	stopWarnings := warnHourly(ctx, log, o, refused(endpoints, o.callers))
 	defer stopWarnings()
 	reloads := startReloads(ctx, args, o, control, level, log)
 	defer reloads.stop()

@@ -192,10 +192,11 @@ func TestInsecureWarnsHourly(t *testing.T) {
 			var log bytes.Buffer
 			var shared *endpoint
 			if tt.shared {
-				shared = &endpoint{}
+				e := endpoint{}
 				if tt.tls {
-					shared.tls = new(identity.TLSFiles)
+					e.tls = new(identity.TLSFiles)
 				}
+				shared = refused([]endpoint{{loopback: true}, e}, tt.callers)
 			}
 			stop := warnHourly(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), &settings{callers: tt.callers}, shared)
 			time.Sleep(3*time.Hour + time.Minute) // the bubble's
@@ -276,21 +277,21 @@ func TestReloader(t *testing.T) {
 	r.look(ctx)
 	want("torn", 2, 1, true)
 	r.look(ctx)
-	want("torn, and told", 2, 1, true)
+	want("torn, tried again and told once", 3, 1, true)
 	change(edgeCaller, at.Add(-50*time.Second))
 	r.look(ctx)
-	want("mended", 3, 2, false)
-	r.try(ctx, "SIGHUP")
-	want("asked to", 4, 3, false)
+	want("mended", 4, 2, false)
+	r.try(ctx, askedFor)
+	want("asked to", 5, 3, false)
 	r.fails = context.Canceled
-	r.try(ctx, "SIGHUP")
-	want("not to be applied", 5, 4, true)
+	r.try(ctx, askedFor)
+	want("not to be applied", 6, 4, true)
 	if err := os.Remove(r.path); err != nil {
 		t.Fatal(err)
 	}
 	r.look(ctx)
 	r.look(ctx)
-	want("removed", 6, 4, true)
+	want("removed", 8, 4, true)
 	if s := r.Stats(); s.Succeeded != 3 || s.Failed != 3 {
 		t.Errorf("%+v", s)
 	}
