@@ -3,7 +3,11 @@ package server
 import (
 	"context"
 	"log/slog"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	middleware "github.com/grpc-ecosystem/go-grpc-middleware/v2"
 	"google.golang.org/grpc"
@@ -19,7 +23,8 @@ import (
 // This file writes what was asked of the service, by whom, and what came of it: one line, `rpc`, for each RPC, when it has ended,
 // was refused by its headers, or came to no handler; and where access.Config.AuditProbes says so one line, `probe`, for each
 // handshake, and one, `denied`, for each target that was denied. slog's handlers quote what they are given, so no line can be
-// forged; of what callers send only their request id (visible ASCII) and valid targets (ASCII too) stand in lines.
+// forged; of what callers send only their request id (visible ASCII), valid targets (ASCII too) and, of calls that were refused, the
+// method stand in lines, the last as shown has it.
 
 // record is what became of the targets of one RPC. Its RPC's handler alone writes it.
 type record struct {
@@ -102,7 +107,7 @@ func (s *Server) auditRPC(ctx context.Context, method string, began time.Time, r
 			slog.Uint64("limited", r.limited))
 	}
 	if err != nil {
-		attrs = append(attrs, slog.String("error", clip(status.Convert(err).Message())))
+		attrs = append(attrs, slog.String("error", shown(status.Convert(err).Message())))
 	}
 	s.log.LogAttrs(ctx, level, "rpc", attrs...)
 }
@@ -113,10 +118,10 @@ func (s *Server) auditRefused(ctx context.Context, method, id string, refused *a
 		slog.String("request_id", id),
 		slog.String("caller", refused.Caller),
 		slog.String("peer", peerText(ctx)),
-		slog.String("method", clip(method)),
+		slog.String("method", shown(method)),
 		slog.String("code", status.Code(err).String()),
 		slog.Duration("duration", 0),
-		slog.String("error", clip(refused.Error())))
+		slog.String("error", shown(refused.Error())))
 }
 
 // auditAbandoned writes the line of an RPC that was let in and came to no handler; what gRPC has told its caller is not known here.
@@ -126,7 +131,7 @@ func (s *Server) auditAbandoned(ctx context.Context, method string, a *access.Ad
 		slog.String("request_id", id),
 		slog.String("caller", a.Caller()),
 		slog.String("peer", peerText(ctx)),
-		slog.String("method", clip(method)),
+		slog.String("method", shown(method)),
 		slog.String("code", "Unread"),
 		slog.Duration("duration", time.Since(began)),
 		slog.String("error", "its message did not come, could not be read, or is for a method that there is not"))
@@ -182,6 +187,18 @@ func levelOf(code codes.Code) slog.Level {
 	default:
 		return slog.LevelInfo
 	}
+}
+
+// shown returns s cut to maxDetail bytes, and fit for a terminal: slog's JSON leaves C1 controls (U+009B begins an escape sequence,
+// U+0085 ends a line) and marks that turn the direction of text as they are. Where s has one, or is not UTF-8, it is escaped as Go
+// source is.
+func shown(s string) string {
+	s = clip(s)
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return s
+	}
+	quoted := strconv.Quote(s)
+	return clip(quoted[1 : len(quoted)-1])
 }
 
 func peerText(ctx context.Context) string {
