@@ -41,7 +41,9 @@ func (s *served) checkBy(conn *grpc.ClientConn) codes.Code {
 // open begins a StreamCheck over a connection, which has been answered once.
 func (s *served) open(conn *grpc.ClientConn) tcpshakerv1.ShakerService_StreamCheckClient {
 	s.t.Helper()
-	stream, err := tcpshakerv1.NewShakerServiceClient(conn).StreamCheck(s.t.Context())
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second) // a stream that should end and does not is to fail
+	s.t.Cleanup(cancel)
+	stream, err := tcpshakerv1.NewShakerServiceClient(conn).StreamCheck(ctx)
 	if err != nil {
 		s.t.Fatal(err)
 	}
