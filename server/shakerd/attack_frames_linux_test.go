@@ -38,7 +38,7 @@ type frames struct {
 	pong chan struct{} // has a token where a PING was answered
 
 	mu      sync.Mutex
-	over    map[uint32]bool // streams with HEADERS or RST_STREAM
+	over    map[uint32]bool // streams that the server has ended
 	moved   chan struct{}   // closed when a frame came
 	windows map[uint32]int64
 	codes   map[http2.ErrCode]int // of GOAWAY and RST_STREAM
@@ -89,7 +89,9 @@ func (f *frames) read() {
 		f.mu.Lock()
 		switch frame := frame.(type) {
 		case *http2.HeadersFrame:
-			f.over[frame.StreamID] = true
+			if frame.StreamEnded() {
+				f.over[frame.StreamID] = true
+			}
 		case *http2.RSTStreamFrame:
 			f.over[frame.StreamID] = true
 			f.codes[frame.ErrCode]++
@@ -124,7 +126,7 @@ func (f *frames) settled(ctx context.Context) {
 	}
 }
 
-// ended is how many streams have got HEADERS or RST_STREAM, and a channel that is closed when there may be more.
+// ended is how many streams the server has ended, and a channel that is closed when there may be more.
 func (f *frames) ended() (int, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -57,6 +57,7 @@ type served struct {
 	log     *journal
 	address string
 	metrics string
+	atFirst int // descriptors before the first attack
 }
 
 func newPlace(t *testing.T) *place {
