@@ -172,6 +172,13 @@ func (f *frames) block(method string, more ...string) []byte {
 	return f.headers.Bytes()
 }
 
+// field encodes one header.
+func (f *frames) field(name, value string) []byte {
+	f.headers.Reset()
+	_ = f.encoder.WriteField(hpack.HeaderField{Name: name, Value: value, Sensitive: true}) // in full, each time
+	return f.headers.Bytes()
+}
+
 // open buffers the HEADERS of an RPC, and returns its stream.
 func (f *frames) open(method string, more ...string) uint32 {
 	id := f.next
