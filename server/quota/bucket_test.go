@@ -159,6 +159,23 @@ func TestBucketTake(t *testing.T) {
 	}
 }
 
+// TestReturnThenReload: what is given back fills a bucket to what it was when it was full, not to what a later rate makes of it, and
+// takes nothing from one that was full for long.
+func TestReturnThenReload(t *testing.T) {
+	ten, hundred := Rate{10, 10}, Rate{10, 100}
+	var b Bucket
+	b.Take(ten, at(0), 10, 0)
+	b.Return(ten, at(0), 100)
+	if wait, ok := b.Take(hundred, at(0), 11, 0); ok || wait != 100*ms {
+		t.Errorf("11 of the 10 that were given back: %v, %t", wait, ok)
+	}
+	b.Take(ten, at(0), 1, 0)
+	b.Return(ten, at(time.Hour), 1)
+	if wait, ok := b.Take(hundred, at(time.Hour), 100, 0); !ok {
+		t.Errorf("100 after an hour: %v, %t", wait, ok)
+	}
+}
+
 // TestLoweredRate holds the second invariant: a bucket under a rate that only falls grants nothing that one would refuse whose rate
 // stays as it was, and from which the same was taken.
 func TestLoweredRate(t *testing.T) {

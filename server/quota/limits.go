@@ -91,6 +91,6 @@ type Excess struct {
 	Limit Limit
 
 	// Wait is how long until that limit would let the same Take through if nobody else came; at least 1 ns. 0: it never would,
-	// since the Take asks for more than the limit's burst.
+	// since the Take asks for more than the limit's burst. Of several ports of one address each has a wait of its own.
 	Wait time.Duration
 }
