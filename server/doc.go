@@ -4,9 +4,10 @@
 //
 // # The way of a target
 //
-//	message ─▶ options, target.Parse ─▶ resolve ─▶ policy ─▶ []shaker.Probe ─▶ Batch
-//	                    │                  │          │                          │
-//	                    └── INVALID ───────┴─ NAME ───┴─ DENIED ──▶ CheckResult ◀─ verdict ◀─ []shaker.Result
+//	headers ─▶ access.Admit ─▶ message ─▶ options, access.Charge…
+//	   ─▶ target.Parse ─▶ resolve ─▶ access.View ──────────▶ []shaker.Probe ─▶ Batch
+//	          │              │          │                                       │
+//	          └── INVALID ───┴─ NAME ───┴─ DENIED, LIMITED ─▶ CheckResult ◀─ verdict ◀─ []shaker.Result
 //
 // What one target suffers becomes its CheckResult; what a request as a whole suffers becomes a status, made in errors.go and
 // nowhere else.
@@ -39,6 +40,12 @@
 //  8. Nothing is left behind: an RPC that ends cancels its batch and its lookups (TestCancelFrees, and goleak over all).
 //  9. A panic ends its RPC with INTERNAL and nothing else, in whichever goroutine (TestPanicTellsTheCallerNothing,
 //     TestReaderRecovers, TestLookupTroubleIsNotTheTargets).
+//  10. Let in by its headers: of an RPC that is refused no byte of a message is read, and nothing stays
+//     (TestUnknownCallers, TestRefusedLeavesNothing).
+//  11. Charged before the first SYN, for all that it can come to, and given back what it did not (TestCheckBeyondTheBurst,
+//     TestWhatIsNotMadeIsGivenBack, TestCanceledIsGivenBack).
+//  12. Each RPC has its line in the log, with all that was begun for it (TestAuditLine, TestAuditCountsWhatWasAsked,
+//     TestUnreadIsTold).
 //
 // # Statuses that are not ours
 //
