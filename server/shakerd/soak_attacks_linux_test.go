@@ -143,7 +143,9 @@ func hoard(ctx context.Context, _ tcpshakerv1.ShakerServiceClient, t *tally) {
 						})})
 					}
 					if err != nil && ctx.Err() == nil { // it was ended by the service: ask why
-						_, err = stream.Recv()
+						if stream != nil {
+							_, err = stream.Recv()
+						}
 						t.status(ctx, "hoard", err)
 						return
 					}

@@ -70,10 +70,14 @@ func (h *honest) judge(i int, r *tcpshakerv1.CheckResult) {
 func (h *honest) run(t *testing.T, stop <-chan struct{}) {
 	var wg sync.WaitGroup
 	for w := range honestWorkers {
-		client := tcpshakerv1.NewShakerServiceClient(soakDial(t))
+		conn := soakDial(t)
+		defer conn.Close()
+		client := tcpshakerv1.NewShakerServiceClient(conn)
 		wg.Go(func() { h.work(as(context.Background(), "edge"), client, w*37, stop) })
 	}
-	client := tcpshakerv1.NewShakerServiceClient(soakDial(t))
+	conn := soakDial(t)
+	defer conn.Close()
+	client := tcpshakerv1.NewShakerServiceClient(conn)
 	wg.Go(func() { h.flow(as(context.Background(), "edge"), client, stop) })
 	wg.Wait()
 }
@@ -182,12 +186,12 @@ func (s spread) String() string {
 	return fmt.Sprintf("%d, p50 %s, p99 %s, max %s", s.n, round(s.p50), round(s.p99), round(s.max))
 }
 
-func soakDial(t testing.TB) *grpc.ClientConn {
+// soakDial returns a connection that the caller closes.
+func soakDial(t *testing.T) *grpc.ClientConn {
 	conn, err := grpc.NewClient(soakService, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableServiceConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
 	return conn
 }
 
