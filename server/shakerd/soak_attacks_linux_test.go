@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 	"sync"
@@ -143,7 +145,7 @@ func hoard(ctx context.Context, _ tcpshakerv1.ShakerServiceClient, t *tally) {
 						})})
 					}
 					if err != nil && ctx.Err() == nil { // it was ended by the service: ask why
-						if stream != nil {
+						for stream != nil && (err == nil || errors.Is(err, io.EOF)) { // Send says EOF: the status is behind the results
 							_, err = stream.Recv()
 						}
 						t.status(ctx, "hoard", err)
