@@ -1,3 +1,5 @@
+//go:build !race
+
 package main
 
 import (
@@ -152,12 +154,17 @@ func manyStreams(ctx context.Context, t *testing.T, s *served, token string) {
 	}
 }
 
-// slowHeaders begins HEADERS on 63 connections and never ends them.
-func slowHeaders(ctx context.Context, t *testing.T, s *served, token string) {
-	var silent atomic.Int64
+// slowHeaders begins HEADERS on 63 connections and never ends them; attackTime is from when all of them stand.
+func slowHeaders(_ context.Context, t *testing.T, s *served, token string) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*attackTime)
+	defer cancel()
+	var silent, begun atomic.Int64
 	s.connections(ctx, t, token, 63, func(f *frames) {
 		_ = f.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: f.block(checkMethod)[:5]})
 		_ = f.flush()
+		if begun.Add(1) == 63 {
+			time.AfterFunc(attackTime, cancel)
+		}
 		select {
 		case <-ctx.Done():
 			silent.Add(1)

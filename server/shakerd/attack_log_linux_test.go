@@ -1,3 +1,5 @@
+//go:build !race
+
 package main
 
 import (
@@ -15,8 +17,8 @@ import (
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 )
 
-// hostile are texts that would end a line, begin another, or move a terminal's cursor, if a log held them as they are.
-var hostile = []string{
+// hostileTexts are texts that would end a line, begin another, or move a terminal's cursor, if a log held them as they are.
+var hostileTexts = []string{
 	"x\n{\"level\":\"ERROR\",\"msg\":\"forged\"}",
 	"x\r\ntime=2026-01-01T00:00:00Z level=ERROR msg=forged",
 	"x\" msg=forged \"",
@@ -67,7 +69,7 @@ func TestLogInjection(t *testing.T) {
 			t.Logf("%d lines", len(lines))
 		})
 	}
-	if events["json"] != events["text"] || events["json"] < len(hostile) {
+	if events["json"] != events["text"] || events["json"] < len(hostileTexts) {
 		t.Errorf("%v lines, want as many in each form", events)
 	}
 }
@@ -77,7 +79,7 @@ func (s *served) injectByFrames(t *testing.T, token string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	for _, text := range hostile {
+	for _, text := range hostileTexts {
 		f, err := s.dialFrames(ctx, token)
 		if err != nil {
 			t.Fatal(err)
@@ -122,7 +124,7 @@ func (s *served) injectByTargets(t *testing.T) {
 	t.Helper()
 	client := tcpshakerv1.NewShakerServiceClient(s.dial(evilPeer, evilToken))
 	var targets []string
-	for _, text := range hostile {
+	for _, text := range hostileTexts {
 		if utf8.ValidString(text) {
 			targets = append(targets, text, text+":80", "127.0.0.1:"+text, "[fe80::1%"+text+"]:80", text+s.address, s.address+text)
 		}
