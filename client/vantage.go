@@ -28,6 +28,8 @@ type Vantage struct {
 	KernelRelease string
 	// Limits are those in force for this caller.
 	Limits Limits
+	// Caller is what the operator calls this caller. Empty where the service does not ask its callers who they are.
+	Caller string
 }
 
 // Limits are the bounds that a service enforces, until its operator changes them.
@@ -42,6 +44,10 @@ type Limits struct {
 	// what it follows from.
 	InFlight       uint32
 	InFlightDetail string
+	// These are the caller's own, all its RPCs together; 0 means no limit. CallerHandshakesPerSecond hold on the average, and
+	// CallerBurst at once after a pause; CallerOutstanding bounds targets under way, CallerRPCs the RPCs at a time.
+	CallerHandshakesPerSecond                  float64
+	CallerBurst, CallerOutstanding, CallerRPCs uint32
 }
 
 // EngineMode says whether a service's sockets live on from one handshake to the next. The zero value means that nothing was
@@ -92,6 +98,7 @@ func newVantage(m *tcpshakerv1.GetVantageResponse) (Vantage, error) {
 		EngineMode:       EngineMode(m.GetEngineMode()),
 		EngineModeDetail: m.GetEngineModeDetail(),
 		KernelRelease:    m.GetKernelRelease(),
+		Caller:           m.GetCaller(),
 		Limits: Limits{
 			TargetsPerMessage:    limits.GetTargetsPerMessage(),
 			OutstandingPerStream: limits.GetOutstandingPerStream(),
@@ -100,6 +107,11 @@ func newVantage(m *tcpshakerv1.GetVantageResponse) (Vantage, error) {
 			HandshakesPerSecond:  limits.GetHandshakesPerSecond(),
 			InFlight:             limits.GetInFlight(),
 			InFlightDetail:       limits.GetInFlightDetail(),
+
+			CallerHandshakesPerSecond: limits.GetCallerHandshakesPerSecond(),
+			CallerBurst:               limits.GetCallerBurst(),
+			CallerOutstanding:         limits.GetCallerOutstanding(),
+			CallerRPCs:                limits.GetCallerRpcs(),
 		},
 	}
 	for _, s := range m.GetSourceAddresses() {

@@ -25,7 +25,9 @@ func TestVantage(t *testing.T) {
 			Limits: &tcpshakerv1.Limits{
 				TargetsPerMessage: 1, OutstandingPerStream: 2, MinTimeout: durationpb.New(time.Millisecond),
 				MaxTimeout: durationpb.New(time.Minute), HandshakesPerSecond: 3.5, InFlight: 4, InFlightDetail: "4: why",
+				CallerHandshakesPerSecond: 5.5, CallerBurst: 6, CallerOutstanding: 7, CallerRpcs: 8,
 			},
+			Caller: "edge",
 		}, nil
 	}})
 	got, err := c.Vantage(t.Context())
@@ -39,7 +41,9 @@ func TestVantage(t *testing.T) {
 		Limits: Limits{
 			TargetsPerMessage: 1, OutstandingPerStream: 2, MinTimeout: time.Millisecond,
 			MaxTimeout: time.Minute, HandshakesPerSecond: 3.5, InFlight: 4, InFlightDetail: "4: why",
+			CallerHandshakesPerSecond: 5.5, CallerBurst: 6, CallerOutstanding: 7, CallerRPCs: 8,
 		},
+		Caller: "edge",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
