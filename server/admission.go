@@ -23,15 +23,19 @@ type admissionKey struct{}
 // service keep what they send. gRPC calls it in the goroutine that reads the connection, where a panic would end the process.
 func (s *Server) admit(ctx context.Context, info *tap.Info) (admitted context.Context, err error) {
 	conn := connContextOf(ctx)
+	var admission *access.Admission
 	defer func() {
 		if p := recover(); p != nil {
 			admitted, err = nil, s.panickedInTap(ctx, p)
+			if admission != nil {
+				admission.Leave()
+			}
 		}
 		if err != nil {
 			conn.endNewest()
 		}
 	}()
-	admission, err := s.access.Admit(ctx, info.FullMethodName, peerCaller(ctx), info.Header.Get("authorization"))
+	admission, err = s.access.Admit(ctx, info.FullMethodName, peerCaller(ctx), info.Header.Get("authorization"))
 	if err != nil {
 		return nil, s.refuseHeaders(ctx, info, err)
 	}
@@ -119,7 +123,7 @@ func (s *Server) admittedUnary(ctx context.Context, req any, _ *grpc.UnaryServer
 	held, release := a.Hold(ctx)
 	defer release()
 	if a.Stranger() && !forStrangers(req) {
-		return nil, errRefused(&access.Refusal{Kind: access.Unauthenticated})
+		return nil, errRefused(a.Refuse(access.Unauthenticated))
 	}
 	resp, err := handler(held, req)
 	if err != nil && held.Err() != nil {
@@ -155,7 +159,7 @@ func (s *Server) admittedStream(
 	}
 	var inner grpc.ServerStream = wrapped
 	if a.Stranger() {
-		inner = strangersStream{wrapped}
+		inner = strangersStream{wrapped, a}
 	}
 	return s.untilEnd(held, nil, func() error { return handler(srv, inner) })
 }
@@ -178,7 +182,10 @@ func (s *Server) untilEnd(ctx context.Context, drained <-chan struct{}, handler 
 }
 
 // strangersStream reads what callers without an identity send to a health watch.
-type strangersStream struct{ grpc.ServerStream }
+type strangersStream struct {
+	grpc.ServerStream
+	admission *access.Admission
+}
 
 // RecvMsg refuses what strangers may not ask for.
 func (s strangersStream) RecvMsg(m any) error {
@@ -186,7 +193,7 @@ func (s strangersStream) RecvMsg(m any) error {
 		return err
 	}
 	if !forStrangers(m) {
-		return errRefused(&access.Refusal{Kind: access.Unauthenticated})
+		return errRefused(s.admission.Refuse(access.Unauthenticated))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -10,9 +11,12 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
+	"google.golang.org/grpc/test/bufconn"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 	"github.com/CarterTsai/tcp-shaker/server/access"
@@ -125,19 +129,43 @@ func TestServiceIsNotBookedAhead(t *testing.T) {
 	})
 }
 
-// TestStrangersLeave: "how long one of their unary RPCs may take to come in and be answered": one that does not come in.
+// TestStrangersLeave: "how long one of their unary RPCs may take to come in and be answered": one that does not come in gives its
+// place back.
 func TestStrangersLeave(t *testing.T) {
-	t.Parallel() // it waits for real time
-	conn := serveWhole(t, Config{Prober: always(open()), Access: control(t, callers(t, caller{name: "edge", allow: []string{everything}}))})
-	for range 8 {
-		if _, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, "/grpc.health.v1.Health/Check"); err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(Config{Prober: always(open()), Logger: quiet, Access: control(t, callers(t, caller{name: "edge"}))})
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	time.Sleep(11 * time.Second)
-	if _, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{}); err != nil {
-		t.Errorf("11 s later they still keep all places: %v", err)
-	}
+		listener := bufconn.Listen(1 << 20)
+		g := grpc.NewServer(s.Options()...)
+		healthpb.RegisterHealthServer(g, health.NewServer())
+		go g.Serve(listener)
+		defer g.Stop()
+		conn, err := grpc.NewClient("passthrough:bufconn",
+			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
+			grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		check := func() error {
+			_, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{})
+			return err
+		}
+		for range 8 {
+			if _, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, "/grpc.health.v1.Health/Check"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := check(); status.Code(err) != codes.ResourceExhausted {
+			t.Errorf("beside 8 whose message does not come: %v", err)
+		}
+		time.Sleep(11 * time.Second) // the bubble's
+		if err := check(); err != nil {
+			t.Errorf("11 s later they still keep all places: %v", err)
+		}
+	})
 }
 
 // TestUnreadIsTold: what gRPC refuses of a caller's message has its line as well.

@@ -136,6 +136,11 @@ func (a *Admission) Stranger() bool { return a.control.closed && a.account == ni
 // Refusal is what the caller is to be told of by the RPC's handler; nil where it may go on.
 func (a *Admission) Refusal() *Refusal { return a.refusal }
 
+// Refuse counts and returns a Refusal of this RPC, for what its messages turn out to ask.
+func (a *Admission) Refuse(kind Kind) *Refusal {
+	return a.control.refuse(&Refusal{Kind: kind, Caller: a.identity.Name})
+}
+
 // Limit returns the context that the RPC is to have from its headers on: it ends, with a *Refusal as its cause, when the caller's
 // time is over. cancel must be called when the RPC is over.
 func (a *Admission) Limit(ctx context.Context) (limited context.Context, cancel context.CancelFunc) {

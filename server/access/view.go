@@ -5,10 +5,12 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/CarterTsai/tcp-shaker/server/policy"
 	"github.com/CarterTsai/tcp-shaker/server/quota"
 )
 
-// View is what an RPC may at a moment. Ask for another with each message. The zero value allows nothing.
+// View is what an RPC may at a moment. Ask for another with each message. The zero value allows nothing. A View may be copied; its
+// methods may be called from any goroutine, and none blocks.
 type View struct {
 	control  *Control
 	snapshot *snapshot
@@ -31,8 +33,18 @@ func (a *Admission) View() View {
 // open reports whether nobody is asked who they are.
 func (v *View) open() bool { return v.control != nil && !v.control.closed }
 
-// closedTo reports whether the RPC may have nothing probed at all.
-func (v *View) closedTo() bool { return !v.open() && (v.caller == nil || v.caller.Rules == nil) }
+// rules are what the caller may have probed: nil where nobody is asked who they are, which package policy takes as such, and an
+// error where there is nobody who may have anything.
+func (v *View) rules() (*policy.Rules, error) {
+	switch {
+	case v.open():
+		return nil, nil
+	case v.caller == nil || v.caller.Rules == nil:
+		return nil, ErrDenied
+	default:
+		return v.caller.Rules, nil
+	}
+}
 
 // ErrDenied is what View.Addr, Name and Named return where there is no caller with rules.
 var ErrDenied = errors.New("the caller may have nothing probed")
@@ -43,38 +55,30 @@ func (v *View) Reveals() bool { return v.open() }
 
 // Addr returns nil where a target that is an address may be probed. An error is a *policy.DeniedError or ErrDenied.
 func (v *View) Addr(addr netip.AddrPort) error {
-	switch {
-	case v.open():
-		return v.snapshot.Policy.Allow(addr)
-	case v.closedTo():
-		return ErrDenied
-	default:
-		return v.snapshot.Policy.AllowFor(v.caller.Rules, addr)
+	rules, err := v.rules()
+	if err != nil {
+		return err
 	}
+	return v.snapshot.Policy.AllowFor(rules, addr)
 }
 
-// Name returns nil where a name may be looked up to be probed at that port; each of its addresses is then for Named.
+// Name returns nil where a name may be looked up to be probed at that port; each of its addresses is then for Named. An error is
+// as Addr's.
 func (v *View) Name(name string, port uint16) error {
-	switch {
-	case v.open():
-		return nil
-	case v.closedTo():
-		return ErrDenied
-	default:
-		return v.caller.Rules.AllowName(name, port)
+	rules, err := v.rules()
+	if err != nil {
+		return err
 	}
+	return rules.AllowName(name, port)
 }
 
-// Named returns nil where an address of a name that Name allowed may be probed.
+// Named returns nil where an address of a name that Name allowed may be probed. An error is as Addr's.
 func (v *View) Named(addr netip.AddrPort) error {
-	switch {
-	case v.open():
-		return v.snapshot.Policy.Allow(addr)
-	case v.closedTo():
-		return ErrDenied
-	default:
-		return v.snapshot.Policy.AllowNamed(v.caller.Rules, addr)
+	rules, err := v.rules()
+	if err != nil {
+		return err
 	}
+	return v.snapshot.Policy.AllowNamed(rules, addr)
 }
 
 // Denied counts a target that Addr, Name or Named denied.
@@ -200,27 +204,17 @@ func (v *View) Destined() bool {
 }
 
 // Take adds up to n targets to those that the caller has outstanding, as many as its limit leaves, and returns how many.
-func (v *View) Take(n int) int {
+func (v *View) Take(n int) int { return v.take(n, false) }
+
+// TakeAll is Take for all of n or none; it reports which.
+func (v *View) TakeAll(n int) bool { return v.take(n, true) == n }
+
+func (v *View) take(n int, whole bool) int {
 	if v.account == nil {
 		return n
 	}
-	limit := 0
-	if v.caller != nil {
-		limit = v.caller.Outstanding
-	}
-	return v.account.take(n, limit, false)
-}
-
-// TakeAll is Take for all of n or none; it reports which.
-func (v *View) TakeAll(n int) bool {
-	if v.account == nil {
-		return true
-	}
-	limit := 0
-	if v.caller != nil {
-		limit = v.caller.Outstanding
-	}
-	return v.account.take(n, limit, true) == n
+	_, limit, _ := v.CallerLimits()
+	return v.account.take(n, limit, whole)
 }
 
 // Add adds n targets to those outstanding, whatever the limit; negative where they are answered.
