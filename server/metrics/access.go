@@ -31,10 +31,10 @@ var (
 		"When the first of the service's own certificates runs out; not there without one.")
 )
 
-// Access adds what access has decided.
+// Access adds what access has decided. stats is called once for each scrape, from any goroutine. Call it at most once.
 func (m *Metrics) Access(stats func() access.Stats) { m.registry.MustRegister(accessCollector{stats}) }
 
-// Reloads adds what became of the configuration.
+// Reloads adds what became of the configuration. stats and calls are as Access has them.
 func (m *Metrics) Reloads(stats func() Reloads) { m.registry.MustRegister(reloadCollector{stats}) }
 
 type accessCollector struct{ stats func() access.Stats }
