@@ -113,9 +113,40 @@ func TestStallIsNotSilence(t *testing.T) {
 	})
 }
 
-// stop keeps the calling thread from doing anything, as a stopped process or machine would.
+// stop keeps the calling thread from doing anything, as a stopped process or machine would. The runtime's preemption signal
+// ends a poll(2) early, which the kernel never restarts (signal(7)).
 func stop(d time.Duration) {
-	_, _ = unix.Poll(nil, int(d/time.Millisecond))
+	for until := clock() + int64(d); clock() < until; {
+		_, _ = unix.Poll(nil, int((until-clock()+int64(time.Millisecond)-1)/int64(time.Millisecond)))
+	}
+}
+
+// TestStopIsWhole: what the tests stop with is not cut short by signals, of which Go's runtime sends many.
+func TestStopIsWhole(t *testing.T) {
+	const whole = 40 * time.Millisecond
+	self, done := unix.Getpid(), make(chan struct{})
+	thread := make(chan int)
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		thread <- unix.Gettid()
+		began := clock()
+		stop(whole)
+		if took := time.Duration(clock() - began); took < whole {
+			t.Errorf("stopped for %s, want %s", took, whole)
+		}
+	}()
+	for tid := <-thread; ; {
+		select {
+		case <-done:
+			return
+		case <-time.After(time.Millisecond):
+			if err := unix.Tgkill(self, tid, unix.SIGURG); err != nil && !errors.Is(err, unix.ESRCH) {
+				t.Fatal(err)
+			}
+		}
+	}
 }
 
 // TestOnlyAnAnsweredSocketIsUsedAgain: a socket that met silence is closed; its next sequence number is so near that a server

@@ -35,8 +35,12 @@ var faultsInForce = strings.Split(os.Getenv("` + chosen + `"), ",")
 
 func fault(name string) bool { return slices.Contains(faultsInForce, name) }
 
-// stopThread does to a loop what a blocking call would.
-func stopThread() { _, _ = unix.Poll(nil, 250) }
+// stopThread does to a loop what a blocking call would. (A signal of the runtime's ends a poll(2) early.)
+func stopThread() {
+	for until := clock() + 250e6; clock() < until; {
+		_, _ = unix.Poll(nil, int((until-clock())/1e6)+1)
+	}
+}
 
 var paces sync.Map
 
