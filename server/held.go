@@ -84,7 +84,7 @@ func (s *session) payRun() bool {
 	if got < n && cost > 0 {
 		_, cost = priceRun(h.targets[:got], h.options, cost)
 	}
-	wait, err := s.view.ChargeCaller(cost, forever)
+	wait, err := s.view.BookCaller(cost)
 	if err != nil {
 		s.view.Add(-got)
 		s.fail(s.refusal(err))
@@ -98,7 +98,7 @@ func (s *session) payRun() bool {
 
 // payService charges what the caller was charged with to the service, once the caller's own wait is over.
 func (s *session) payService() bool {
-	wait, err := s.view.ChargeService(s.held.cost, forever)
+	wait, err := s.view.BookService(s.held.cost)
 	if err != nil {
 		s.fail(s.refusal(err)) // close gives the rest back
 		return false

@@ -178,6 +178,58 @@ func TestStreamIsSlowed(t *testing.T) {
 	}
 }
 
+// TestDearTarget: a target that can come to more than the burst is refused in a Check, with the limit, and in a stream waits for what
+// is missing, without ending the stream of those around it.
+func TestDearTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const perSecond, burst = 10, 5
+		fake := always(open())
+		client, _, stop := startStoppable(t, Config{Prober: fake, Access: rated(t, perSecond, burst)})
+		defer stop()
+		dear := &tcpshakerv1.CheckOptions{Attempts: 16, Exhaustive: true}
+		_, err := ask(client, t.Context(), dear, "198.18.0.1:80")
+		wantStatus(t, err, codes.ResourceExhausted, ReasonQuota)
+		if !strings.Contains(err.Error(), "5") || fake.total() != 0 {
+			t.Errorf("%v, %d probes", err, fake.total())
+		}
+		began := time.Now()
+		stream, err := client.StreamCheck(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range []*tcpshakerv1.StreamCheckRequest{
+			{Targets: targetsOf(2)},                        // at once: 3 are left
+			{Targets: targetsOf(2), Options: dear},         // 16 and 16: after 1.3 s, and 1.6 s later
+			{Targets: []string{"198.18.0.9:80"}},           // 100 ms later
+			{Targets: []string{"198.18.0.9"}, Options: dear}, // no target: 1.6 s later, and it costs nothing
+			{Targets: []string{"198.18.0.9:80"}},
+		} {
+			if err := stream.Send(m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stream.CloseSend()
+		answered, last := 0, time.Duration(0)
+		for {
+			response, err := stream.Recv()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			answered += len(response.Results)
+			last = time.Since(began)
+			if most := 16 + int(last.Seconds()*perSecond); fake.total() > most {
+				t.Errorf("%d probes after %v, at most %d allowed", fake.total(), last, most)
+			}
+		}
+		if answered != 7 || fake.total() != 2+32+2 {
+			t.Errorf("%d answers after %v, %d probes", answered, last, fake.total())
+		}
+	})
+}
+
 // TestWhatIsNotMadeIsGivenBack: a Check is charged for all that it can come to, and pays for what it came to.
 func TestWhatIsNotMadeIsGivenBack(t *testing.T) {
 	all := tcpshakerv1.AddressPolicy_ADDRESS_POLICY_ALL

@@ -88,7 +88,7 @@ func TestClosedStaysClosed(t *testing.T) {
 		{},
 		{Identity: state, Anyone: true},
 		{Identity: state, Callers: []Caller{{Name: ""}}},
-		{Identity: state, Rate: quota.Rate{PerSecond: 1, Burst: 255}},
+		{Identity: state, Rate: quota.Rate{PerSecond: 1}},
 		{Identity: state, Destinations: quota.DestinationLimits{Ports: -1}},
 		{Identity: state, Callers: []Caller{{Name: "a", Outstanding: -1}}},
 	} {

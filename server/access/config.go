@@ -27,7 +27,8 @@ type Config struct {
 	// Callers are what those may whom Identity names. One that Identity can name and that is missing here may nothing.
 	Callers []Caller
 
-	// Rate bounds the handshakes of all callers together. Zero: no limit.
+	// Rate bounds the handshakes of all callers together. Zero: no limit. As of a caller's, a Check never has more than its
+	// Burst at once, and a stream's target that costs more waits for it.
 	Rate quota.Rate
 
 	// Destinations bounds the handshakes with one destination, by all callers together, and the ports that one caller touches.
@@ -67,10 +68,6 @@ const (
 	ByNobody
 )
 
-// minBurst is the least burst of a rate: what one target may cost, 16 addresses times 16 attempts. A smaller one would make
-// targets that can never be asked about.
-const minBurst = 256
-
 // closed reports whether callers are asked who they are.
 func (c *Config) closed() bool { return c.Identity != nil && !c.Anyone }
 
@@ -87,14 +84,14 @@ func (c *Config) validate() error {
 			errs = append(errs, fmt.Errorf("caller %q: the name is empty or given twice", caller.Name))
 		}
 		seen[caller.Name] = true
-		if err := validRate(caller.Rate); err != nil {
+		if err := caller.Rate.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("caller %q: %w", caller.Name, err))
 		}
 		if min(caller.Outstanding, caller.RPCs) < 0 || max(caller.Outstanding, caller.RPCs) > math.MaxInt32 {
 			errs = append(errs, fmt.Errorf("caller %q: outstanding and rpcs must be 0 to %d", caller.Name, math.MaxInt32))
 		}
 	}
-	if err := validRate(c.Rate); err != nil {
+	if err := c.Rate.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("rate of all callers: %w", err))
 	}
 	if err := c.Destinations.Validate(); err != nil {
@@ -104,14 +101,4 @@ func (c *Config) validate() error {
 		errs = append(errs, fmt.Errorf("reflection %d is not known", c.Reflection))
 	}
 	return errors.Join(errs...)
-}
-
-func validRate(r quota.Rate) error {
-	if err := r.Validate(); err != nil {
-		return err
-	}
-	if r.PerSecond > 0 && r.Burst < minBurst {
-		return fmt.Errorf("burst %d: must be at least %d, which is what one target may cost", r.Burst, minBurst)
-	}
-	return nil
 }

@@ -134,6 +134,32 @@ func (v *View) ChargeCaller(n int, most time.Duration) (wait time.Duration, err 
 	return wait, nil
 }
 
+// BookCaller is ChargeCaller for who can wait as long as it takes: n may be more than the rate allows at once. A *Refusal tells of
+// a wait of more than 36 years. BookService has to follow.
+func (v *View) BookCaller(n int) (wait time.Duration, err error) {
+	rate := v.callerRate()
+	if rate.PerSecond == 0 || n == 0 {
+		return 0, nil
+	}
+	wait, ok := v.account.bucket.Book(rate, now(), n)
+	if !ok {
+		return 0, v.Refuse(CallerRate, rate.Burst, wait)
+	}
+	return wait, nil
+}
+
+// BookService is BookCaller for the rate of all callers together.
+func (v *View) BookService(n int) (wait time.Duration, err error) {
+	if v.snapshot == nil || v.snapshot.Rate.PerSecond == 0 || n == 0 {
+		return 0, nil
+	}
+	wait, ok := v.control.service.Book(v.snapshot.Rate, now(), n)
+	if !ok {
+		return 0, v.Refuse(ServiceRate, v.snapshot.Rate.Burst, wait)
+	}
+	return wait, nil
+}
+
 // ChargeService is ChargeCaller for the rate of all callers together.
 func (v *View) ChargeService(n int, most time.Duration) (wait time.Duration, err error) {
 	if v.snapshot == nil || v.snapshot.Rate.PerSecond == 0 || n == 0 {

@@ -10,6 +10,8 @@ import (
 type Config struct {
 	Path string // of the file, as it was given
 
+	Warnings Errors // of keys that do nothing, in the order of the file; nil: none
+
 	Listen        []Listener // nil: not named, else at least one. Flag --listen
 	Insecure      *bool      // flag --insecure
 	MetricsListen *Address   // no address beyond loopback; a name is yet to be looked up. Flag --metrics-listen
@@ -80,7 +82,7 @@ type Rule struct {
 }
 
 // Rate is how much may be used: Burst at once, and PerSecond on the long run. PerSecond 0 is no limit; else it is 0.001 to
-// shaker.MaxRate, and Burst the least that the key allows to 1,000,000,000.
+// shaker.MaxRate, and Burst 1 to 1,000,000,000, by default a second's worth and at least 16.
 type Rate struct {
 	PerSecond float64
 	Burst     int
@@ -88,20 +90,20 @@ type Rate struct {
 
 // CallerLimits are those of one caller, all its streams and connections together.
 type CallerLimits struct {
-	Rate        Rate // of probes, and so of handshakes. Burst at least 256, default max(256, PerSecond)
+	Rate        Rate // of probes, and so of handshakes
 	Outstanding int  // targets not yet answered: 1 to 10,000,000, default 200,000
 	Streams     int  // open at a time: 1 to 10,000, default 64
 }
 
 // Limits are those of the service, whoever asks. The zero value is no limits.
 type Limits struct {
-	Rate         Rate // of all probes together. Burst at least 256, default max(256, PerSecond)
+	Rate         Rate // of all probes together
 	Destinations DestinationLimits
 }
 
 // DestinationLimits are about what is probed. The zero value is no limits.
 type DestinationLimits struct {
-	PerAddress, PerPrefix Rate // Burst at least 1, default max(16, PerSecond)
+	PerAddress, PerPrefix Rate
 
 	IPv4Bits, IPv6Bits int // how long a prefix of PerPrefix is: 8 to 32, default 24; 16 to 128, default 64. 0 without PerPrefix
 

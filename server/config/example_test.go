@@ -23,8 +23,8 @@ func example(t testing.TB) ([]byte, *Config) {
 		t.Fatal(err)
 	}
 	c, err := Load(examplePath)
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || c.Warnings != nil {
+		t.Fatal(err, c.Warnings)
 	}
 	return bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), c
 }

@@ -184,13 +184,13 @@ func (w *twin) config() *Config {
 	}
 	if w.often() {
 		w.line(0, "limits:")
-		c.Limits.Rate = w.rate(1, 256, 256)
+		c.Limits.Rate = w.rate(1)
 		w.line(1, "ports_per_address: {ports: %d, window: %ds}", 7, 90)
 		c.Limits.Destinations = DestinationLimits{Ports: 7, Window: 90 * time.Second}
 		if w.often() {
 			w.line(1, "per_prefix:")
 			d := &c.Limits.Destinations
-			d.PerPrefix = w.rate(2, 1, 16)
+			d.PerPrefix = w.rate(2)
 			d.IPv4Bits, d.IPv6Bits = w.between(8, 32), w.between(16, 128)
 			w.line(2, "ipv4: %d", d.IPv4Bits)
 			w.line(2, "ipv6: %d", d.IPv6Bits)
@@ -239,12 +239,12 @@ func (w *twin) listener(mayBeOpen bool) Listener {
 	return l
 }
 
-func (w *twin) rate(indent, least, otherwise int) Rate {
+func (w *twin) rate(indent int) Rate {
 	r := Rate{PerSecond: float64(w.between(0, 100_000_000))}
 	w.line(indent, "probes_per_second: %.0f", r.PerSecond)
-	r.Burst = max(otherwise, int(r.PerSecond))
+	r.Burst = max(16, int(r.PerSecond))
 	if w.often() {
-		r.Burst = w.between(least, 1_000_000_000)
+		r.Burst = w.between(1, 1_000_000_000)
 		w.line(indent, "burst: %d", r.Burst)
 	}
 	if r.PerSecond == 0 {
@@ -270,7 +270,7 @@ func (w *twin) caller() Caller {
 	c.Limits = CallerLimits{Outstanding: 200_000, Streams: 64}
 	if w.often() {
 		w.line(2, "limits:")
-		c.Limits = CallerLimits{w.rate(3, 256, 256), w.between(1, 10_000_000), w.between(1, 10_000)}
+		c.Limits = CallerLimits{w.rate(3), w.between(1, 10_000_000), w.between(1, 10_000)}
 		w.line(3, "outstanding: %d", c.Limits.Outstanding)
 		w.line(3, "streams: %d", c.Limits.Streams)
 	}

@@ -12,11 +12,8 @@ const (
 	leastPerSecond = 0.001 // one in a quarter of an hour
 	maxBurst       = 1_000_000_000
 
-	// leastBurst is what one target can cost: 16 addresses, 16 attempts at each. With less there would be targets that never fit.
-	leastBurst = 256
-
-	leastDestinationBurst   = 1
-	defaultDestinationBurst = 16
+	// leastDefaultBurst is what a name with all its addresses costs. With less, slow rates would have Checks that never fit.
+	leastDefaultBurst = 16
 )
 
 // defaultCallerLimits are those of a caller without limits.
@@ -35,13 +32,13 @@ func (d *rateDraft) readPerSecond(r *reader, v value) {
 	d.perSecond = pointer(r.number(v, leastPerSecond, shaker.MaxRate, "no limit"))
 }
 
-func (d *rateDraft) readBurst(r *reader, v value, least int32) {
+func (d *rateDraft) readBurst(r *reader, v value) {
 	d.burstAt = v
-	d.burst = pointer(r.integer(v, least, maxBurst))
+	d.burst = pointer(r.integer(v, 1, maxBurst))
 }
 
-// finish returns the Rate. Where no burst is named, it is a second's worth, and at least otherwise.
-func (d *rateDraft) finish(r *reader, otherwise int) Rate {
+// finish returns the Rate. Where no burst is named, it is a second's worth, and at least leastDefaultBurst.
+func (d *rateDraft) finish(r *reader) Rate {
 	if !d.named && d.burst != nil {
 		r.wrong(d.burstAt, "burst limits nothing without probes_per_second")
 	}
@@ -51,7 +48,7 @@ func (d *rateDraft) finish(r *reader, otherwise int) Rate {
 	if d.burst != nil {
 		return Rate{*d.perSecond, *d.burst}
 	}
-	return Rate{*d.perSecond, max(otherwise, int(math.Ceil(*d.perSecond)))}
+	return Rate{*d.perSecond, max(leastDefaultBurst, int(math.Ceil(*d.perSecond)))}
 }
 
 type callerLimitsDraft struct {
@@ -61,16 +58,16 @@ type callerLimitsDraft struct {
 
 var callerLimitsFields = []field[callerLimitsDraft]{
 	{name: "probes_per_second", read: func(r *reader, d *callerLimitsDraft, v value) { d.rate.readPerSecond(r, v) }},
-	{name: "burst", read: func(r *reader, d *callerLimitsDraft, v value) { d.rate.readBurst(r, v, leastBurst) }},
+	{name: "burst", read: func(r *reader, d *callerLimitsDraft, v value) { d.rate.readBurst(r, v) }},
 	{name: "outstanding", read: func(r *reader, d *callerLimitsDraft, v value) { d.Outstanding, _ = r.integer(v, 1, 10_000_000) }},
 	{name: "streams", read: func(r *reader, d *callerLimitsDraft, v value) { d.Streams, _ = r.integer(v, 1, 10_000) }},
-	{name: "watched", refused: "watched: this version has no Watch, so there is nothing to limit; leave the key out"},
+	{name: "watched", ahead: "this version has no Watch", read: func(r *reader, _ *callerLimitsDraft, v value) { r.integer(v, 1, 10_000_000) }},
 }
 
 func (r *reader) readCallerLimits(c *Caller, v value) {
 	d := callerLimitsDraft{CallerLimits: c.Limits}
 	readMapping(r, &d, v, callerLimitsFields)
-	d.Rate = d.rate.finish(r, leastBurst)
+	d.Rate = d.rate.finish(r)
 	c.Limits = d.CallerLimits
 }
 
@@ -82,16 +79,16 @@ type limitsDraft struct {
 
 var limitsFields = []field[limitsDraft]{
 	{name: "probes_per_second", read: func(r *reader, d *limitsDraft, v value) { d.rate.readPerSecond(r, v) }},
-	{name: "burst", read: func(r *reader, d *limitsDraft, v value) { d.rate.readBurst(r, v, leastBurst) }},
+	{name: "burst", read: func(r *reader, d *limitsDraft, v value) { d.rate.readBurst(r, v) }},
 	{name: "per_address", read: func(r *reader, d *limitsDraft, v value) {
 		rate := rateDraft{named: true} // it is told of where it is not
 		readMapping(r, &rate, v, perAddressFields)
-		d.Destinations.PerAddress = rate.finish(r, defaultDestinationBurst)
+		d.Destinations.PerAddress = rate.finish(r)
 	}},
 	{name: "per_prefix", read: func(r *reader, d *limitsDraft, v value) {
 		prefix := prefixDraft{v4: 24, v6: 64, rate: rateDraft{named: true}}
 		readMapping(r, &prefix, v, perPrefixFields)
-		d.Destinations.PerPrefix = prefix.rate.finish(r, defaultDestinationBurst)
+		d.Destinations.PerPrefix = prefix.rate.finish(r)
 		d.Destinations.IPv4Bits, d.Destinations.IPv6Bits = prefix.v4, prefix.v6
 	}},
 	{name: "ports_per_address", read: func(r *reader, d *limitsDraft, v value) {
@@ -102,7 +99,7 @@ var limitsFields = []field[limitsDraft]{
 
 var perAddressFields = []field[rateDraft]{
 	{name: "probes_per_second", required: true, read: func(r *reader, d *rateDraft, v value) { d.readPerSecond(r, v) }},
-	{name: "burst", read: func(r *reader, d *rateDraft, v value) { d.readBurst(r, v, leastDestinationBurst) }},
+	{name: "burst", read: func(r *reader, d *rateDraft, v value) { d.readBurst(r, v) }},
 }
 
 type prefixDraft struct {
@@ -114,7 +111,7 @@ var perPrefixFields = []field[prefixDraft]{
 	{name: "ipv4", read: func(r *reader, d *prefixDraft, v value) { d.v4, _ = r.integer(v, 8, 32) }},
 	{name: "ipv6", read: func(r *reader, d *prefixDraft, v value) { d.v6, _ = r.integer(v, 16, 128) }},
 	{name: "probes_per_second", required: true, read: func(r *reader, d *prefixDraft, v value) { d.rate.readPerSecond(r, v) }},
-	{name: "burst", read: func(r *reader, d *prefixDraft, v value) { d.rate.readBurst(r, v, leastDestinationBurst) }},
+	{name: "burst", read: func(r *reader, d *prefixDraft, v value) { d.rate.readBurst(r, v) }},
 }
 
 var portsFields = []field[DestinationLimits]{
@@ -127,6 +124,6 @@ var portsFields = []field[DestinationLimits]{
 func (r *reader) readLimits(c *Config, v value) {
 	d := limitsDraft{}
 	readMapping(r, &d, v, limitsFields)
-	d.Rate = d.rate.finish(r, leastBurst)
+	d.Rate = d.rate.finish(r)
 	c.Limits = d.Limits
 }

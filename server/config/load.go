@@ -46,5 +46,6 @@ func (g Given) Parse(path string, data []byte) (*Config, error) {
 	if len(r.errs) > 0 {
 		return nil, r.errs.inOrder()
 	}
+	c.Warnings = r.warned.inOrder()
 	return c, nil
 }

@@ -50,13 +50,25 @@ listen: [{address: unix:a}, {address: unix:b, mode: "0000"}, {address: 127.0.0.1
 	if got, want := c.Callers[1].Limits, (CallerLimits{Rate{1000.5, 1001}, 200_000, 64}); got != want {
 		t.Errorf("a caller with a rate: %+v", got)
 	}
-	if got, want := c.Limits, (Limits{Rate{0.5, 256}, DestinationLimits{
+	if got, want := c.Limits, (Limits{Rate{0.5, 16}, DestinationLimits{
 		PerAddress: Rate{20, 20}, PerPrefix: Rate{3, 16}, IPv4Bits: 24, IPv6Bits: 64, Ports: 128, Window: time.Minute,
 	}}); got != want {
 		t.Errorf("limits: %+v", got)
 	}
 	if c.Listen[0].Mode != 0o600 || c.Listen[1].Mode != 0 || c.Callers[0].Allow == nil || c.Callers[0].Deny != nil {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestWarnings: a key that is of use in a later version only is read, and told of, with its place, once.
+func TestWarnings(t *testing.T) {
+	c, err := Parse("f", []byte(caller+"  limits: &l {streams: 5, watched: 100000}\n- {name: b, identity: {token_sha256: ["+token2+"]}, allow: [], limits: *l}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "f:5:27: watched does nothing yet: this version has no Watch"
+	if c.Warnings.Error() != want || c.Callers[1].Limits.Streams != 5 {
+		t.Errorf("%s, %+v", c.Warnings, c.Callers[1].Limits)
 	}
 }
 

@@ -554,12 +554,12 @@ var errorTable = []struct{ name, file, want string }{
 		`6:5: the rule "10.0.0.0/8:0": the ports are *, or numbers of 1 to 65535 and ranges such as 1-1023, with commas between (byte 11)`,
 	},
 	{
-		"watched", caller + "  limits: {watched: 100000}\n",
-		"5:12: watched: this version has no Watch, so there is nothing to limit; leave the key out",
+		"watched", caller + "  limits: {watched: 0}\n",
+		"5:21: watched must be a whole number from 1 to 10000000, in decimal digits, and is 0",
 	},
 	{
-		"burst small", caller + "  limits: {probes_per_second: 1, burst: 255}\n",
-		"5:41: burst must be a whole number from 256 to 1000000000, in decimal digits, and is 255",
+		"burst small", caller + "  limits: {probes_per_second: 1, burst: 0}\n",
+		"5:41: burst must be a whole number from 1 to 1000000000, in decimal digits, and is 0",
 	},
 	{
 		"burst alone", caller + "  limits: {burst: 256}\n",
@@ -579,15 +579,15 @@ var errorTable = []struct{ name, file, want string }{
 	},
 	{
 		"burst beyond", caller + "  limits: {probes_per_second: 1, burst: 1000000001}\n",
-		"5:41: burst must be a whole number from 256 to 1000000000, in decimal digits, and is 1000000001",
+		"5:41: burst must be a whole number from 1 to 1000000000, in decimal digits, and is 1000000001",
 	},
 	{
 		"limits number", "limits: 5\n",
 		"1:9: limits must be a mapping, of keys to values, and is 5",
 	},
 	{
-		"service burst", "limits: {probes_per_second: 1, burst: 1}\n",
-		"1:39: burst must be a whole number from 256 to 1000000000, in decimal digits, and is 1",
+		"service burst", "limits: {probes_per_second: 1, burst: -1}\n",
+		"1:39: burst must be a whole number from 1 to 1000000000, in decimal digits, and is -1",
 	},
 	{
 		"service burst alone", "limits: {burst: 300}\n",

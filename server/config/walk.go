@@ -16,6 +16,7 @@ const maxNodes = 1_000_000
 type reader struct {
 	file   string
 	errs   Errors
+	warned Errors
 	walked int // values looked at; beyond maxNodes all walks end
 
 	listenBroken bool // listen has errors, so nobody can be blamed for what it lacks
@@ -36,7 +37,7 @@ func (v value) at() Position { return Position{v.Line, v.Column} }
 type field[T any] struct {
 	name     string
 	required bool
-	refused  string // not empty: why this version does not take the key; read is nil
+	ahead    string // not empty: why this version has no use for the key, which is read and warned of
 	read     func(r *reader, into *T, v value)
 }
 
@@ -70,9 +71,10 @@ func readMapping[T any](r *reader, into *T, v value, fields []field[T]) {
 			if f.name != key.key {
 				continue
 			}
-			if f.refused != "" {
-				r.wrong(key, "%s", f.refused)
-			} else if !r.missing(key, child) {
+			if f.ahead != "" {
+				r.warned = append(r.warned, Error{r.file, key.Line, key.Column, fmt.Sprintf("%s does nothing yet: %s", f.name, f.ahead)})
+			}
+			if !r.missing(key, child) {
 				f.read(r, into, child)
 			}
 			return
@@ -189,7 +191,7 @@ func (v value) isScalar(tag string) bool {
 func namesOf[T any](fields []field[T]) []string {
 	var names []string
 	for _, f := range fields {
-		if f.refused == "" {
+		if f.ahead == "" {
 			names = append(names, f.name)
 		}
 	}

@@ -33,7 +33,18 @@ func (b *Bucket) Take(r Rate, now time.Time, n int, most time.Duration) (wait ti
 	return time.Duration(nanoseconds), ok
 }
 
-// Return gives back n tokens of a Take that were not used, and no more than that; the bucket gets no fuller than full. It shortens
+// Book is Take for who can wait and must not be refused: n may be more than a full bucket has, and waits for what is missing. So in a
+// span of t at most the greatest n and PerSecond × t are used, or Burst and that, if it is more. It is ok unless the wait would be
+// longer than 36 years.
+func (b *Bucket) Book(r Rate, now time.Time, n int) (wait time.Duration, ok bool) {
+	if !r.limited() || n < 1 {
+		return 0, true
+	}
+	nanoseconds, ok := b.take(r.booking(n), nanos(now), horizon)
+	return time.Duration(nanoseconds), ok
+}
+
+// Return gives back n tokens of a Take or a Book that were not used, and no more than that; the bucket gets no fuller than full. It shortens
 // the waits of those who come later. The waits of those who wait already were told and stay, so a later taker may be served
 // before them; with tokens that were given back since those began to wait, more than Burst may then be used at one time.
 //
@@ -46,12 +57,12 @@ func (b *Bucket) Return(r Rate, now time.Time, n int) {
 	}
 }
 
-// take is Take for a charge, in nanoseconds; most is 0 to horizon.
+// take is Take or Book for a charge, in nanoseconds; most is 0 to horizon.
 func (b *Bucket) take(c charge, now, most int64) (wait int64, ok bool) {
 	for {
 		kept := b.empty.Load()
 		empty := max(kept, now-c.depth)
-		if c.cost > c.depth {
+		if c.cost == never {
 			return max(empty+c.depth-now, 0), false
 		}
 		empty += c.cost

@@ -159,6 +159,63 @@ func TestBucketTake(t *testing.T) {
 	}
 }
 
+func TestBucketBook(t *testing.T) {
+	const years = horizon / 1_000_000_000 // 36
+	ten := Rate{10, 10}                   // 100 ms each
+	type step struct {
+		now, wait time.Duration
+		n         int
+		ok        bool
+	}
+	for _, test := range []struct {
+		name  string
+		rate  Rate
+		steps []step
+	}{
+		{"what it has, at once", ten, []step{{n: 10, ok: true}, {n: 1, wait: 100 * ms, ok: true}}},
+		{"more than full waits for what is missing", ten, []step{
+			{n: 11, wait: 100 * ms, ok: true},
+			{n: 1, wait: 200 * ms, ok: true}, // those who come later are behind it
+			{now: 200 * ms, n: 25, wait: 2500 * ms, ok: true},
+			{now: time.Hour, n: 25, wait: 1500 * ms, ok: true}, // idleness saves up no more than a burst
+		}},
+		{"nothing costs nothing", ten, []step{{n: 0, ok: true}, {n: -5, ok: true}, {n: 10, ok: true}}},
+		{"no limit", Rate{0, 1}, []step{{n: math.MaxInt, ok: true}, {n: math.MaxInt, ok: true}}},
+		{"36 years", Rate{1, 1}, []step{
+			{n: years, wait: (years - 1) * time.Second, ok: true},
+			{n: 1, wait: years * time.Second, ok: true},
+			{n: 1, wait: (years + 1) * time.Second},
+			{n: math.MaxInt, wait: (years + 1) * time.Second},
+		}},
+		{"nothing ever comes", Rate{1e-12, 5}, []step{{n: 1}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var b Bucket
+			for i, s := range test.steps {
+				if wait, ok := b.Book(test.rate, at(s.now), s.n); wait != s.wait || ok != s.ok {
+					t.Errorf("step %d: %v, %t; want %v, %t", i, wait, ok, s.wait, s.ok)
+				}
+			}
+		})
+	}
+}
+
+// TestBookedGivenBack: what was booked and not used comes back whole.
+func TestBookedGivenBack(t *testing.T) {
+	ten := Rate{10, 10}
+	var b Bucket
+	if wait, ok := b.Book(ten, at(0), 256); wait != 24600*ms || !ok {
+		t.Errorf("%v, %t", wait, ok)
+	}
+	b.Return(ten, at(0), 255)
+	if wait, ok := b.Take(ten, at(0), 9, 0); wait != 0 || !ok {
+		t.Errorf("nine that are left: %v, %t", wait, ok)
+	}
+	if wait, ok := b.Take(ten, at(0), 1, 0); wait != 100*ms || ok {
+		t.Errorf("one that is not: %v, %t", wait, ok)
+	}
+}
+
 // TestReturnThenReload: what is given back fills a bucket to what it was when it was full, not to what a later rate makes of it, and
 // takes nothing from one that was full for long.
 func TestReturnThenReload(t *testing.T) {

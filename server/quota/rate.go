@@ -47,7 +47,7 @@ const (
 // charge is a number of tokens as times at one Rate, in nanoseconds.
 type charge struct {
 	depth int64 // how long an empty bucket takes to be full: 0 to horizon
-	cost  int64 // how long the tokens take to come: at most depth, or never where they do not fit
+	cost  int64 // how long the tokens take to come: at most depth, or never where they do not fit; booked, at most horizon, or never
 }
 
 // charge returns what n tokens cost at r, which is limited; n at least 1.
@@ -61,6 +61,19 @@ func (r Rate) charge(n int) charge {
 		return charge{depth: full * spacing, cost: never}
 	}
 	return charge{depth: full * spacing, cost: int64(n) * spacing}
+}
+
+// booking returns what n tokens cost at r that may be more than a full bucket has.
+func (r Rate) booking(n int) charge {
+	c := r.charge(1)
+	if c.cost == never {
+		return c
+	}
+	if int64(n) > horizon/c.cost {
+		return charge{depth: c.depth, cost: never}
+	}
+	c.cost *= int64(n)
+	return c
 }
 
 // refund returns what n tokens are worth at r when they come back: more than a full bucket where they are of several charges.

@@ -173,6 +173,7 @@ func (r *reloader) try(ctx context.Context, why string) {
 		s.Stale, s.Loaded, s.CertificateEnd = false, r.now(), next.certificateEnd
 	})
 	r.log.LogAttrs(ctx, slog.LevelInfo, "configuration loaded", slog.String("why", why), next.summary())
+	next.warn(ctx, r.log)
 }
 
 func (r *reloader) tell(change func(*metrics.Reloads)) {

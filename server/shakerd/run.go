@@ -33,6 +33,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, versionLine())
 		return exitOK
 	case err == nil && s.checkConfig:
+		for _, w := range s.warnings {
+			fmt.Fprintf(stdout, "warning: %s\n", w)
+		}
 		fmt.Fprintf(stdout, "%s: OK\n", s.config)
 		return exitOK
 	case err == nil:
@@ -111,6 +114,7 @@ func serve(ctx context.Context, args []string, o *settings, log *slog.Logger, le
 		return err
 	}
 	logStart(ctx, log, o, shared, listeners, scrapes, engine.Stats())
+	o.warn(ctx, log)
 	stopWarnings := warnHourly(ctx, log, o, refused(endpoints, o.callers))
 	defer stopWarnings()
 	reloads := startReloads(ctx, args, o, control, level, log)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +25,8 @@ type settings struct {
 	rules   int           // of all of them
 	access  access.Config // without Policy
 
+	warnings config.Errors // of the file
+
 	files          []string // what a reload looks at
 	stamps         stamps   // of files, before they were read
 	certificateEnd time.Time
@@ -45,6 +48,7 @@ func loadSettings(args []string) (*settings, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
+	s.warnings = file.Warnings
 	s.files = file.Files()
 	s.stamps = stampsOf(s.files)
 	maps.Copy(s.stamps, before)
@@ -257,6 +261,16 @@ func metricsText(s *settings) string {
 		return ""
 	}
 	return s.metricsListen.text
+}
+
+// warn tells what the file has that does nothing.
+func (s *settings) warn(ctx context.Context, log *slog.Logger) {
+	if len(s.warnings) == 0 {
+		return
+	}
+	for _, text := range errorTexts(s.warnings) {
+		log.LogAttrs(ctx, slog.LevelWarn, "configuration warning", slog.String("warning", text))
+	}
 }
 
 // summary is what the log says of what was loaded.

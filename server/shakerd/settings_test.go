@@ -123,6 +123,7 @@ func TestCheckConfig(t *testing.T) {
 		says []string
 	}{
 		{edgeCaller, exitOK, []string{": OK\n"}},
+		{strings.Replace(edgeCaller, "outstanding: 7", "watched: 100000", 1), exitOK, []string{"warning: ", ": watched does nothing yet: ", ": OK\n"}},
 		{"", exitUsage, []string{"empty"}},
 		{"nmae: x\nrate: fast\nlisten: [{address: 0.0.0.0:1}]\n", exitUsage, []string{
 			":1:1: unknown key \"nmae\"", ":2:7: rate must be", ":3:20: \"0.0.0.0:1\" is open to other machines and needs tls and callers",
