@@ -198,9 +198,9 @@ func TestDearTarget(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, m := range []*tcpshakerv1.StreamCheckRequest{
-			{Targets: targetsOf(2)},                        // at once: 3 are left
-			{Targets: targetsOf(2), Options: dear},         // 16 and 16: after 1.3 s, and 1.6 s later
-			{Targets: []string{"198.18.0.9:80"}},           // 100 ms later
+			{Targets: targetsOf(2)},                          // at once: 3 are left
+			{Targets: targetsOf(2), Options: dear},           // 16 and 16: after 1.3 s, and 1.6 s later
+			{Targets: []string{"198.18.0.9:80"}},             // 100 ms later
 			{Targets: []string{"198.18.0.9"}, Options: dear}, // no target: 1.6 s later, and it costs nothing
 			{Targets: []string{"198.18.0.9:80"}},
 		} {

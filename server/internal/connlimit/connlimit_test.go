@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func listen(t *testing.T, network, address string) net.Listener {
@@ -160,6 +162,67 @@ func TestStrangersGiveWay(t *testing.T) {
 	}
 	Vouch(nil)
 	Vouch(local) // accepted by nobody
+}
+
+// TestStrangersAreSlowed: of a connection that nobody has vouched for, no more is read than the rate lets, and all of it at once from
+// where it is; and closing it does not wait.
+func TestStrangersAreSlowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limit := New(9, 9).Vouching()
+		far, near := net.Pipe()
+		conn := &limitedConn{Conn: near, limit: limit, closed: make(chan struct{})}
+		go func() {
+			for {
+				if _, err := far.Write(make([]byte, 10<<10)); err != nil {
+					return
+				}
+			}
+		}()
+		began, buffer := time.Now(), make([]byte, 32<<10)
+		read := func() int {
+			n, err := conn.Read(buffer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		total := 0
+		for time.Since(began) < 20*time.Second {
+			total += read()
+			if most := 128<<10 + int(time.Since(began).Seconds()*(16<<10)) + len(buffer); total > most {
+				t.Fatalf("%d bytes after %v, at most %d", total, time.Since(began), most)
+			}
+		}
+		if total < 128<<10+19*16<<10 {
+			t.Errorf("%d bytes in 20 s: too slow", total)
+		}
+		Vouch(conn)
+		began = time.Now()
+		for range 1000 {
+			read()
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("a caller's 10 MB took %v", took)
+		}
+		conn.vouched.Store(false)
+		for range 20 {
+			read()
+		}
+		began = time.Now()
+		go func() {
+			time.Sleep(time.Millisecond)
+			conn.Close()
+		}()
+		for {
+			if _, err := conn.Read(buffer); err != nil {
+				break
+			}
+		}
+		if took := time.Since(began); took != time.Millisecond {
+			t.Errorf("closed after %v", took)
+		}
+		far.Close()
+	})
 }
 
 // wrapped is a connection around another, as TLS makes one.
