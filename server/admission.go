@@ -159,7 +159,10 @@ func (s *Server) admittedStream(
 	}
 	var inner grpc.ServerStream = wrapped
 	if a.Stranger() {
-		inner = strangersStream{wrapped, a}
+		var end context.CancelCauseFunc
+		held, end = context.WithCancelCause(held)
+		defer end(nil)
+		inner = strangersStream{wrapped, a, end}
 	}
 	return s.untilEnd(held, nil, func() error { return handler(srv, inner) })
 }
@@ -181,14 +184,16 @@ func (s *Server) untilEnd(ctx context.Context, drained <-chan struct{}, handler 
 	}
 }
 
-// strangersStream reads what callers without an identity send to a health watch.
+// strangersStream reads what callers without an identity send to a health watch, or to reflection.
 type strangersStream struct {
 	grpc.ServerStream
 	admission *access.Admission
+	end       context.CancelCauseFunc // ends the stream
 }
 
-// RecvMsg refuses what strangers may not ask for.
+// RecvMsg refuses what strangers may not ask for, and ends the stream where it does not come in time.
 func (s strangersStream) RecvMsg(m any) error {
+	defer s.admission.Expect(s.end)()
 	if err := s.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}

@@ -137,18 +137,7 @@ func TestStrangersLeave(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		listener := bufconn.Listen(1 << 20)
-		g := grpc.NewServer(s.Options()...)
-		healthpb.RegisterHealthServer(g, health.NewServer())
-		go g.Serve(listener)
-		defer g.Stop()
-		conn, err := grpc.NewClient("passthrough:bufconn",
-			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
-			grpc.WithTransportCredentials(insecure.NewCredentials()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
+		conn := serveBubble(t, s)
 		check := func() error {
 			_, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{})
 			return err
@@ -166,6 +155,56 @@ func TestStrangersLeave(t *testing.T) {
 			t.Errorf("11 s later they still keep all places: %v", err)
 		}
 	})
+}
+
+// TestStrangersWatchInTime: the message of a stranger's stream has to come in as short a time as that of a call; once it is there, the
+// watch stays for longer.
+func TestStrangersWatchInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(Config{Prober: always(open()), Logger: quiet, Access: control(t, callers(t, caller{name: "edge"}))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn := serveBubble(t, s)
+		watch, err := healthpb.NewHealthClient(conn).Watch(t.Context(), &healthpb.HealthCheckRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := watch.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		late, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/grpc.health.v1.Health/Watch")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = late.RecvMsg(new(healthpb.HealthCheckResponse))
+		if took := time.Since(began); status.Code(err) != codes.Unauthenticated || took != 10*time.Second {
+			t.Errorf("one whose message does not come ends after %v with %v", took, err)
+		}
+		_, err = watch.Recv()
+		if took := time.Since(began); status.Code(err) != codes.Unauthenticated || took != 30*time.Minute {
+			t.Errorf("one that is answered ends after %v with %v", took, err)
+		}
+	})
+}
+
+// serveBubble serves s and its health in a bubble, and returns a connection.
+func serveBubble(t *testing.T, s *Server) *grpc.ClientConn {
+	t.Helper()
+	listener := bufconn.Listen(1 << 20)
+	g := grpc.NewServer(s.Options()...)
+	healthpb.RegisterHealthServer(g, health.NewServer())
+	go g.Serve(listener)
+	t.Cleanup(g.Stop)
+	conn, err := grpc.NewClient("passthrough:bufconn",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
 }
 
 // TestUnreadIsTold: what gRPC refuses of a caller's message has its line as well.

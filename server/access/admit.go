@@ -16,11 +16,10 @@ import (
 // load balancers, orchestrators and the like, which ask often and are soon answered.
 const (
 	// strangersAtMost bounds their RPCs in all, and strangersPerPeer those of one peer, so that one cannot take all places.
-	// Each may be sending a message of up to 4 MiB.
 	strangersAtMost, strangersPerPeer = 256, 8
 
-	// strangersTime is how long one of their unary RPCs may take to come in and be answered, and strangersWatch how long a stream of
-	// theirs may stay, after which they have to come again.
+	// strangersTime is how long one of their unary RPCs may take to come in and be answered, and each message of a stream to come in;
+	// strangersWatch is how long a stream of theirs may stay, after which they have to come again.
 	strangersTime, strangersWatch = 10 * time.Second, 30 * time.Minute
 )
 
@@ -157,6 +156,19 @@ func (a *Admission) Limit(ctx context.Context) (limited context.Context, cancel 
 		return ctx, func() {}
 	}
 	return context.WithDeadlineCause(ctx, end, &Refusal{Kind: Unauthenticated, Caller: a.identity.Name, Detail: detail})
+}
+
+// Expect says that the handler of a stream waits for its caller's next message: where that has no identity, end is called with a
+// *Refusal when its time for that is over. arrived must be called when the message is there.
+func (a *Admission) Expect(end context.CancelCauseFunc) (arrived func() bool) {
+	if !a.Stranger() {
+		return func() bool { return true }
+	}
+	return time.AfterFunc(strangersTime, func() {
+		end(a.control.refuse(&Refusal{
+			Kind: Unauthenticated, Detail: "without an identity a message of a stream has " + strangersTime.String(),
+		}))
+	}).Stop
 }
 
 // Hold returns the context that the handler of the RPC is to have: it ends, with a *Refusal as its cause, as soon as the caller
