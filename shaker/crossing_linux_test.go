@@ -1,6 +1,7 @@
 package shaker
 
 import (
+	"context"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -30,7 +31,7 @@ func untilTheyMeet(t *testing.T, e *Engine, ip netip.Addr, low, ports int, judge
 		}
 		unknown := 0
 		for _, r := range collect(t, batch, probes) {
-			if r.Outcome == LocalError && r.Cause == LocalResources { // asked four times, and each time perhaps by ourselves
+			if r.Outcome == LocalError && r.Cause == LocalResources { // asked many times, and each time perhaps by ourselves
 				unknown++
 			} else {
 				judge(&r)
@@ -79,6 +80,35 @@ func noneIsOpen(t *testing.T, e *Engine, f family, low int) {
 	if n := l.Noticed(t); n != 0 && !stopped(e) {
 		t.Errorf("%d noticed", n)
 	}
+}
+
+// TestKnockingElsewhere: half of the ports that probes are sent from are knocked at for long, so half of a listener's answers may be
+// no answers. Each is asked for again from a port that has nothing to do with the last one, until one is beyond doubt.
+func TestKnockingElsewhere(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		const low, half, asked = 50_000, 50, 500
+		testnet.Sysctl(t, "net/ipv4/ip_local_port_range", "50000 50099")
+		testnet.NewPeer(t, func(*testnet.Peer, *testnet.Segment) {}) // says nothing
+		e := newEngine(t, Config{Mode: mode, Shards: 1})
+		ctx, cancel := context.WithCancel(patient(t))
+		defer cancel()
+		if _, err := e.Submit(ctx, probesOf(half, func(i int) Probe {
+			return Probe{Addr: portOf(f.target(1).Addr(), low+i), Timeout: patience}
+		})); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "they knock", func() bool { return e.Stats().InFlight == half })
+		l := listen(t, f.loopback(0))
+		for range asked {
+			if r, err := e.Check(patient(t), l.Addr, patience); err != nil || r.Outcome != Open {
+				t.Fatalf("%s, %v", r.String(), err)
+			}
+		}
+		eventually(t, "it is published", func() bool { return e.Stats().Done[Open] == asked })
+		if s := e.Stats(); s.Crossings < asked/4 || s.Crossings > asked*4 {
+			t.Errorf("%d crossings, about %d were to be: this proves nothing", s.Crossings, asked)
+		}
+	})
 }
 
 // TestScanOfThisHost: every port that probes are sent from, twice, many at once, with a few listeners among them.

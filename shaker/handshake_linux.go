@@ -29,8 +29,12 @@ func sinceACK(info *tcpInfo) time.Duration {
 	return time.Duration(info.Last_ack_recv) * time.Millisecond
 }
 
-// mostRepeats is how often one probe is made again because its answer may have come from another probe of ours, see doors.
-const mostRepeats = 3
+// How often one probe is made again because its answer may have been to another probe of ours, see doors. Crossings stay on this
+// host, and where one is likely the next is as well: another loop that is stopped knocks at as many ports as it starts in a turn.
+const (
+	mostStaleRepeats = 3
+	mostRepeats      = 16
+)
 
 // begin starts a job in a socket of its family. The job has a place at its address.
 func (s *shard) begin(sh *share, j *job, at *address) {
@@ -40,6 +44,9 @@ func (s *shard) begin(sh *share, j *job, at *address) {
 		return
 	}
 	x := &s.table.slots[i]
+	if j.repeats > 0 {
+		s.moveAside(x)
+	}
 	length := s.scratch.set(j.addr, j.scope)
 	s.engine.doors.knock(j.addr.Port())
 	started := clock()
@@ -123,6 +130,14 @@ func (s *shard) open(i int32, r *Result, again bool) {
 		r.RTT = time.Duration(s.info.Rtt) * time.Microsecond
 	}
 	s.finish(i, r, again && left && x.usesLeft > 0)
+}
+
+// moveAside has the next handshake of a socket, its last one, sent from any part of the port range: the kernel takes source ports
+// toward one target in their order, and beside the port of the last try there may be the same trouble. (Linux before 6.3 does not.)
+func (s *shard) moveAside(x *slot) {
+	low, high := s.portRange&0xffff, s.portRange>>16
+	setPortRange(int(x.fd), low+s.random()%((high-low)/2+1)|high<<16)
+	x.usesLeft = 0
 }
 
 // repeat ends a handshake whose answer may not be the target's to it, see doors, and has another made in its place, from another

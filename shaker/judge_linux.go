@@ -58,7 +58,7 @@ func (s *shard) judge(i int32) bool {
 	case errno != 0:
 		r.Outcome, r.Cause = answeredWith(errno)
 		r.Errno = errno
-		if r.Outcome == Refused && x.uses == 0 && x.job.repeats < mostRepeats && x.started < s.reached {
+		if r.Outcome == Refused && x.uses == 0 && x.job.repeats < mostStaleRepeats && x.started < s.reached {
 			s.counters.StaleResets++
 			s.repeat(i, &r)
 			return true

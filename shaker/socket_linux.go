@@ -57,9 +57,14 @@ func openSocket(v6 bool, mode Mode, portRange uint32) (fd int, err syscall.Errno
 		return -1, errnoOf(e)
 	}
 	if portRange != 0 {
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, ipLocalPortRange, int(portRange)) // older kernels do without
+		setPortRange(fd, portRange)
 	}
 	return fd, 0
+}
+
+// setPortRange sets from which ports a socket may send: the lowest one, and the highest in the upper half. Older kernels do without.
+func setPortRange(fd int, portRange uint32) {
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, ipLocalPortRange, int(portRange))
 }
 
 func closeSocket(fd int) { _ = unix.Close(fd) }
