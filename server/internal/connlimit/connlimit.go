@@ -3,6 +3,7 @@ package connlimit
 
 import (
 	"container/list"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -16,7 +17,7 @@ import (
 // which the probes need as well, and some 100 KB. Make one with New. Safe for concurrent use.
 //
 // Where callers have to say who they are, Vouching makes those who have not give way: else a few hosts that connect and say
-// nothing would keep all callers out. And it slows them (strangersRate), so that they can make nobody keep much for them.
+// nothing would keep all callers out. And those who send more than strangersRate are turned out, so that nobody keeps much for them.
 type Limit struct {
 	total, perPeer int
 	vouching       bool
@@ -27,10 +28,14 @@ type Limit struct {
 	strangers list.List          // with vouching: *limitedConn nobody has vouched for, oldest first
 }
 
-// strangersRate is how many bytes are read of a connection that nobody has vouched for: enough at once for a TLS handshake with long
+// strangersRate is how many bytes a connection may bring that nobody has vouched for: enough at once for a TLS handshake with long
 // chains, then for a hundred questions a second about the service's health. A known caller is vouched for by the headers of its
-// first call, before more than these are read.
-var strangersRate = quota.Rate{PerSecond: 16 << 10, Burst: 128 << 10}
+// first call, before more than these are read. To read no faster, in place of closing, would leave the rest in the kernel's
+// buffers, of which the probes have need.
+var strangersRate = quota.Rate{PerSecond: 16 << 10, Burst: 256 << 10}
+
+// errTooMuch is what Read returns where that was exceeded.
+var errTooMuch = errors.New("connlimit: more bytes than a connection may bring before its caller is known")
 
 // New returns a Limit of so many connections in all, and so many from one IP address; both at least 1, or nobody is let in.
 func New(total, perPeer int) *Limit {
@@ -145,7 +150,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		limited := &limitedConn{Conn: conn, limit: l.limit, peer: peerAddr(conn), closed: make(chan struct{})}
+		limited := &limitedConn{Conn: conn, limit: l.limit, peer: peerAddr(conn)}
 		ok, instead := l.limit.enter(limited)
 		if instead != nil {
 			instead.Conn.Close()
@@ -173,44 +178,28 @@ type limitedConn struct {
 	peer    netip.Addr
 	vouched atomic.Bool
 
-	reading sync.Mutex // protects what follows
-	bucket  quota.Bucket
-	next    time.Time // when the next Read may begin, of a connection that nobody has vouched for
-
-	closed  chan struct{}
-	closing sync.Once
+	bucket quota.Bucket // of strangersRate
 
 	// The limit's mu protects these.
 	left     bool
 	stranger *list.Element // in strangers; nil: not there
 }
 
-// Read reads as the connection underneath, but of one that nobody has vouched for no faster than strangersRate: what a Read brings is
-// paid for by the next one's wait.
+// Read reads as the connection underneath, which it closes where somebody whom nobody has vouched for sends too much.
 func (c *limitedConn) Read(p []byte) (int, error) {
-	if !c.limit.vouching || c.vouched.Load() {
-		return c.Conn.Read(p)
-	}
-	c.reading.Lock()
-	defer c.reading.Unlock()
-	if wait := time.Until(c.next); wait > 0 {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-c.closed:
-		}
-	}
 	n, err := c.Conn.Read(p)
-	now := time.Now()
-	wait, _ := c.bucket.Book(strangersRate, now, n)
-	c.next = now.Add(wait)
+	if !c.limit.vouching || c.vouched.Load() {
+		return n, err
+	}
+	if _, ok := c.bucket.Take(strangersRate, time.Now(), n, 0); !ok {
+		c.Close()
+		return 0, errTooMuch
+	}
 	return n, err
 }
 
 // Close closes the connection.
 func (c *limitedConn) Close() error {
-	c.closing.Do(func() { close(c.closed) })
 	defer c.limit.leave(c)
 	return c.Conn.Close()
 }
