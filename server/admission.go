@@ -14,6 +14,7 @@ import (
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 	"github.com/CarterTsai/tcp-shaker/server/access"
+	"github.com/CarterTsai/tcp-shaker/server/identity"
 	"github.com/CarterTsai/tcp-shaker/server/internal/connlimit"
 )
 
@@ -37,10 +38,14 @@ func (s *Server) admit(ctx context.Context, info *tap.Info) (admitted context.Co
 	}()
 	admission, err = s.access.Admit(ctx, info.FullMethodName, peerCaller(ctx), info.Header.Get("authorization"))
 	if err != nil {
-		return nil, s.refuseHeaders(ctx, info, err)
+		refused := refusalOf(err)
+		if refused.Caller != "" { // known, but one call too many
+			vouch(ctx)
+		}
+		return nil, s.refuseHeaders(ctx, info, refused)
 	}
-	if conn := admission.Conn(); conn != nil {
-		connlimit.Vouch(conn)
+	if admission.Caller() != "" {
+		vouch(ctx)
 	}
 	limited, cancel := admission.Limit(ctx)
 	if refused, ok := context.Cause(limited).(*access.Refusal); ok { // its time is over already
@@ -60,9 +65,15 @@ func (s *Server) admit(ctx context.Context, info *tap.Info) (admitted context.Co
 	return limited, nil
 }
 
+// vouch says that the other end of the RPC's connection is known.
+func vouch(ctx context.Context) {
+	if conn, ok := identity.ConnOf(ctx); ok {
+		connlimit.Vouch(conn.NetConn())
+	}
+}
+
 // refuseHeaders returns the status of an RPC that Admit has refused, once it is logged.
-func (s *Server) refuseHeaders(ctx context.Context, info *tap.Info, err error) error {
-	refused := refusalOf(err)
+func (s *Server) refuseHeaders(ctx context.Context, info *tap.Info, refused *access.Refusal) error {
 	_, id := withRequestID(metadata.NewIncomingContext(ctx, info.Header))
 	status := errRefusedAs(refused, id)
 	s.auditRefused(ctx, info.FullMethodName, id, refused, status)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
+	"github.com/CarterTsai/tcp-shaker/server/access"
 )
 
 // runServer runs a server on loopback and a unix socket. stop ends its context; done gives what Run returned.
@@ -97,6 +99,42 @@ func TestRunServesAll(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("Run: %v", err)
 	}
+}
+
+// TestKnownCallersMaySendMuch: the connection of a caller stays open whatever comes by it, also where the first call is refused for a
+// limit of the caller's; one on which nobody is known is closed.
+func TestKnownCallersMaySendMuch(t *testing.T) {
+	edge := caller{name: "edge", allow: []string{everything}, limits: access.Caller{RPCs: 1}}
+	conns, stop, done := runServer(t, Config{Prober: always(open()), Access: control(t, callers(t, edge))}, 0)
+	first, second := tcpshakerv1.NewShakerServiceClient(conns[0]), tcpshakerv1.NewShakerServiceClient(conns[1])
+	much := func(client tcpshakerv1.ShakerServiceClient, token string) error {
+		_, err := ask(client, as(t.Context(), token), nil, strings.Repeat("x", 60<<10))
+		return err
+	}
+	if _, err := first.StreamCheck(as(t.Context(), "edge")); err != nil {
+		t.Fatal(err)
+	}
+	for much(first, "edge") == nil { // until the stream is there
+	}
+	for _, token := range []string{"edge", "nobody"} { // 1.8 MB each, and the second by a connection where edge is known
+		for range 30 {
+			if err := much(second, token); status.Code(err) == codes.Unavailable {
+				t.Fatalf("%s: %v", token, err)
+			}
+		}
+	}
+	stop()
+	<-done
+
+	conns, stop, done = runServer(t, Config{Prober: always(open()), Access: control(t, callers(t, edge))}, 0)
+	for i := 0; status.Code(much(tcpshakerv1.NewShakerServiceClient(conns[0]), "nobody")) != codes.Unavailable; i++ {
+		if i == 1000 {
+			t.Error("a connection stays on which nobody is known, whatever it brings")
+			break
+		}
+	}
+	stop()
+	<-done
 }
 
 // TestRunTellsWhatIsRegistered: before anything is served, with all services; and who stands outside sees how a drain ends the

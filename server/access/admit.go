@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -119,14 +118,6 @@ func (a *Admission) Caller() string {
 		return ""
 	}
 	return a.identity.Name
-}
-
-// Conn is the connection of a caller with an identity, for those who know what it is made of; nil without one.
-func (a *Admission) Conn() net.Conn {
-	if a.account == nil {
-		return nil
-	}
-	return a.conn.NetConn()
 }
 
 // Stranger reports whether the caller had to say who it is, and did not: it then may ask about the service itself only.

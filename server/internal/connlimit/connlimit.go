@@ -29,10 +29,10 @@ type Limit struct {
 }
 
 // strangersRate is how many bytes a connection may bring that nobody has vouched for: enough at once for a TLS handshake with long
-// chains, then for a hundred questions a second about the service's health. A known caller is vouched for by the headers of its
+// chains, then for a thousand questions a second about the service's health. A known caller is vouched for by the headers of its
 // first call, before more than these are read. To read no faster, in place of closing, would leave the rest in the kernel's
 // buffers, of which the probes have need.
-var strangersRate = quota.Rate{PerSecond: 16 << 10, Burst: 256 << 10}
+var strangersRate = quota.Rate{PerSecond: 64 << 10, Burst: 256 << 10}
 
 // errTooMuch is what Read returns where that was exceeded.
 var errTooMuch = errors.New("connlimit: more bytes than a connection may bring before its caller is known")

@@ -189,8 +189,8 @@ func TestStrangersSendLittle(t *testing.T) {
 		}
 		conn, far := open()
 		for range 100 {
-			if err := read(conn, 16<<10); err != nil {
-				t.Fatalf("16 KiB a second: %v", err)
+			if err := read(conn, 64<<10); err != nil {
+				t.Fatalf("64 KiB a second: %v", err)
 			}
 			time.Sleep(time.Second)
 		}
