@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,17 +22,13 @@ type daemon struct {
 	tcp, unix string
 }
 
-func (d daemon) address(network string) string {
-	if network == "unix" {
-		return d.unix
-	}
-	return d.tcp
-}
-
 // buildDaemon compiles it, once.
 var buildDaemon = sync.OnceValues(func() (string, error) {
 	// The test cache has to know of the source that goes into the binary; it takes note of the directories that a test reads.
-	for _, dir := range []string{"../../shakerd", "../..", "../../internal/connlimit", "../../internal/errno", "../../metrics", "../../policy", "../../resolve", "../../target"} {
+	for _, dir := range []string{
+		"../../shakerd", "../..", "../../access", "../../config", "../../identity", "../../internal/connlimit", "../../internal/errno",
+		"../../metrics", "../../policy", "../../quota", "../../resolve", "../../target",
+	} {
 		if _, err := os.ReadDir(dir); err != nil {
 			return "", err
 		}
@@ -43,9 +40,34 @@ var buildDaemon = sync.OnceValues(func() (string, error) {
 	return binary, cmd.Run()
 })
 
+// shared is a configuration where each target is judged by rules and counted by every limit there is, and none is reached.
+const shared = `
+callers:
+  - name: bench
+    identity: {uid: [%d]}
+    limits: {probes_per_second: 10000000, outstanding: 10000000, streams: 10000}
+    deny: ["10.0.0.0/8:*", "127.0.0.0/8:1-1023"]
+    allow: ["127.0.0.0/8:*", "*.corp.example:443"]
+limits:
+  probes_per_second: 10000000
+  per_address: {probes_per_second: 10000000}
+  per_prefix: {probes_per_second: 10000000}
+  ports_per_address: {ports: 128}
+`
+
+// startShared is startDaemon with callers and limits, for who comes by the unix socket.
+func startShared(tb testing.TB, shards, inFlight int) daemon {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "shakerd.yaml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, shared, os.Getuid()), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return startDaemon(tb, shards, inFlight, "--config", file)
+}
+
 // startDaemon starts it without a limit of its rate, waits until it serves, and sees to its end. As by default it has a processor more
 // than shards.
-func startDaemon(tb testing.TB, shards, inFlight int) daemon {
+func startDaemon(tb testing.TB, shards, inFlight int, more ...string) daemon {
 	tb.Helper()
 	binary, err := buildDaemon()
 	if err != nil {
@@ -56,9 +78,11 @@ func startDaemon(tb testing.TB, shards, inFlight int) daemon {
 		tb.Fatal(err)
 	}
 	ctx, kill := context.WithCancel(context.WithoutCancel(tb.Context())) // which ends too early, before the cleanup
-	cmd := bounded(exec.CommandContext(ctx, binary, "--log-format", "json", "--rate", "0", "--grace", "0s",
-		"--listen", "127.0.0.1:0", "--listen", "unix:"+filepath.Join(dir, "s"),
-		"--shards", strconv.Itoa(shards), "--max-in-flight", strconv.Itoa(inFlight)), shards+1)
+	args := append([]string{
+		"--log-format", "json", "--rate", "0", "--grace", "0s", "--listen", "127.0.0.1:0", "--listen", "unix:" + filepath.Join(dir, "s"),
+		"--shards", strconv.Itoa(shards), "--max-in-flight", strconv.Itoa(inFlight),
+	}, more...)
+	cmd := bounded(exec.CommandContext(ctx, binary, args...), shards+1)
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		tb.Fatal(err)

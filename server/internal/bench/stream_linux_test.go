@@ -87,7 +87,8 @@ func serviceTargets(tb testing.TB) (targets []string, noticedNow func() float64)
 	return addresses(ports), func() float64 { return float64(noticed(ports)) }
 }
 
-// streamContest is StreamCheck of a shakerd beside the engine alone, with as many shards, processors, and handshakes in flight.
+// streamContest is StreamCheck of a shakerd beside the engine alone, with as many shards, processors, and handshakes in flight; and of
+// one where each target is judged and counted for its caller.
 func streamContest(tb testing.TB, s size) *contest {
 	const perShard = 512
 	c := &contest{
@@ -113,17 +114,26 @@ func streamContest(tb testing.TB, s size) *contest {
 			}
 		}})
 		d := startDaemon(tb, shards, perShard*shards)
-		for _, network := range []string{"TCP", "unix"} {
-			name := fmt.Sprintf("shakerd %d, %s", shards, network)
-			t := task{Role: "stream", Address: d.address(network), PID: d.pid, Targets: targets, Count: s.targets}
+		with := startShared(tb, shards, perShard*shards)
+		for _, way := range []struct {
+			name, unit string
+			address    string
+			pid        int
+		}{
+			{"TCP", "TCP", d.tcp, d.pid},
+			{"unix", "unix", d.unix, d.pid},
+			{"unix, callers and limits", "callers", with.unix, with.pid},
+		} {
+			name := fmt.Sprintf("shakerd %d, %s", shards, way.name)
+			t := task{Role: "stream", Address: way.address, PID: way.pid, Targets: targets, Count: s.targets}
 			c.lines = append(c.lines, line{name: name, against: alone, run: func(tb testing.TB) figures {
 				f := perform(tb, t, 2)
 				f["gomaxprocs"], f["noticed"] = processors(shards+1), noticedNow()
 				return f
 			}})
 			c.ratios = append(c.ratios, ratio{
-				name: fmt.Sprintf("server's CPU, shakerd with --shards %d over %s / engine", shards, network),
-				unit: fmt.Sprintf("%s-%d/engine", network, shards), key: "server_us", of: name, to: alone, promise: atMost(1.25, 1.10),
+				name: fmt.Sprintf("server's CPU, shakerd with --shards %d over %s / engine", shards, way.name),
+				unit: fmt.Sprintf("%s-%d/engine", way.unit, shards), key: "server_us", of: name, to: alone, promise: atMost(1.25, 1.10),
 			})
 		}
 	}
