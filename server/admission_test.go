@@ -220,6 +220,9 @@ func TestUnreadIsTold(t *testing.T) {
 	err = conn.Invoke(as(t.Context(), "edge"), "/tcpshaker.v1.ShakerService/None", &healthpb.HealthCheckRequest{}, &healthpb.HealthCheckResponse{})
 	t.Log("unknown method:", status.Code(err))
 	stop()
+	for began := time.Now(); len(log.records(t)) < 2 && time.Since(began) < 10*time.Second; time.Sleep(time.Millisecond) {
+		// a line is written once gRPC has ended the RPC, which nobody waits for
+	}
 	if n := len(log.records(t)); n != 2 {
 		t.Errorf("2 RPCs, %d lines", n)
 	}
