@@ -240,30 +240,59 @@ func (s *session) pay(targets []string, o *options) error {
 		return errRefused(s.view.Refuse(access.TooManyTargets, limit, time.Second))
 	}
 	s.counted = len(targets)
-	if !s.view.Rated() {
-		return nil
-	}
 	cost := 0
 	for _, text := range targets {
 		cost += price(text, o)
+	}
+	for {
+		paid := s.view
+		err := s.payOnce(cost)
+		switch changed := s.look(); {
+		case errors.Is(err, errAgain):
+		case err != nil || !changed:
+			return err
+		default:
+			s.view.ReturnAll(paid, cost, cost)
+		}
+	}
+}
+
+// errAgain says that what was charged is to be charged again: another view is in force than the one that was waited under, or it came
+// too late to be used.
+var errAgain = errors.New("to be charged again")
+
+// payOnce charges cost under the view that there is, and waits until it may be used. With an error nothing stays charged, but for what
+// is overdue.
+func (s *session) payOnce(cost int) error {
+	if !s.view.Rated() {
+		return nil
 	}
 	wait, err := s.view.ChargeCaller(cost, s.timeLeft())
 	if err != nil {
 		return s.refusal(err)
 	}
-	if err := s.pause(wait); err != nil {
+	err = s.pause(wait)
+	due := time.Now()
+	turn, over := s.view.Turn()
+	for ; err == nil && over != nil; turn, over = s.view.Turn() {
+		err = await(s, over)
+	}
+	defer turn.End()
+	switch {
+	case err != nil:
+	case time.Since(due) > overdue:
+		return errAgain
+	default:
+		if wait, err = s.view.ChargeService(cost, s.timeLeft()); err != nil {
+			err = s.refusal(err)
+		} else if err = s.pause(wait); err != nil {
+			s.view.ReturnAll(s.view, 0, cost)
+		}
+	}
+	if err != nil {
 		s.view.ReturnCaller(cost)
-		return err
 	}
-	if wait, err = s.view.ChargeService(cost, s.timeLeft()); err != nil {
-		s.view.ReturnCaller(cost)
-		return s.refusal(err)
-	}
-	if err := s.pause(wait); err != nil {
-		s.view.Return(cost)
-		return err
-	}
-	return nil
+	return err
 }
 
 // timeLeft is for how long the session may still work.
@@ -274,17 +303,28 @@ func (s *session) timeLeft() time.Duration {
 	return forever
 }
 
-// pause waits for d, unless the RPC or the service ends before.
+// pause waits for d, as await does.
 func (s *session) pause(d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
+	return await(s, timer.C)
+}
+
+// await waits for something to come, or to be closed, unless before that the RPC ends, or its time, or the service, or another view is
+// in force.
+func await[T any](s *session, something <-chan T) error {
 	select {
-	case <-timer.C:
+	case <-something:
 		return nil
-	case <-s.ctx.Done():
+	case <-s.view.Replaced():
+		return errAgain
+	case <-s.work.Done():
+		if s.ctx.Err() == nil { // and this is the time to say so
+			return errRefused(s.view.Refuse(access.ServiceRate, s.view.Burst(), time.Second))
+		}
 		return errEnded(s.ctx)
 	case <-s.server.draining:
 		return errDraining()

@@ -17,11 +17,19 @@ type held struct {
 
 	paid   int           // the first of targets that are charged for, and counted as outstanding
 	cost   int           // what was charged for them,
+	view   *access.View  // under this view,
 	served bool          // to the service as well as to the caller
-	at     time.Duration // when they may begin, or be charged to the service
+	due    time.Duration // when they may begin, or be charged to the service,
+	at     time.Duration // and when to look again for that; 0: somebody will tell
 
-	room <-chan struct{} // where the caller has too many outstanding: closed when it has fewer
+	room  <-chan struct{} // where the caller has too many outstanding: closed when it has fewer
+	turn  *access.Turn    // at the service's rate; nil: not this RPC's
+	turns <-chan struct{} // where it is another's: closed when that is over
 }
+
+// overdue is how late a run may begin that was paid for, where the caller is slow to read its results. What it has paid is lost then: a
+// caller whose streams all stand still has no right to all that they might have had, at once.
+const overdue = time.Second
 
 // hold takes a message whose targets feed is to take on.
 func (s *session) hold(targets []string, o *options) { s.held = held{targets: targets, options: o} }
@@ -29,7 +37,8 @@ func (s *session) hold(targets []string, o *options) { s.held = held{targets: ta
 // holding reports whether targets of a message wait.
 func (s *session) holding() bool { return len(s.held.targets) > 0 }
 
-// feed takes on what may begin; once the time of the RPC is over, all of it, which then gets its answer at once.
+// feed takes on what may begin, as long as its caller may have it: by the view of now. Once the time of the RPC is over, all of it
+// is taken on, and gets its answer at once.
 func (s *session) feed() {
 	if s.ended {
 		s.letGo()
@@ -37,29 +46,56 @@ func (s *session) feed() {
 	}
 	h := &s.held
 	for s.holding() && s.err == nil {
-		if h.paid == 0 && !s.payRun() {
+		s.look()
+		switch late := s.now() - h.due; {
+		case h.paid == 0:
+			if !s.payRun() {
+				return
+			}
+		case h.view != s.view:
+			s.unpay(h)
+			s.payAnew()
+		case late > overdue:
+			s.payAnew()
+		case late < 0:
 			return
-		}
-		if h.at > s.now() {
-			return
-		}
-		if !h.served {
+		case !h.served:
 			if !s.payService() {
 				return
 			}
-			continue
+		default:
+			run := h.targets[:h.paid]
+			h.targets = h.targets[h.paid:]
+			h.forget()
+			s.take(run, h.options)
 		}
-		run := h.targets[:h.paid]
-		h.targets = h.targets[h.paid:]
-		h.paid, h.cost, h.served, h.at = 0, 0, false, 0
-		s.take(run, h.options)
 	}
+}
+
+// replaced gives something where what is held may have to be paid for anew.
+func (s *session) replaced() <-chan struct{} {
+	if s.held.paid == 0 {
+		return nil
+	}
+	return s.held.view.Replaced()
+}
+
+// payAnew has what is held paid for again.
+func (s *session) payAnew() {
+	s.view.Add(-s.held.paid)
+	s.counted -= s.held.paid
+	s.held.forget()
+}
+
+// forget forgets what was paid for.
+func (h *held) forget() {
+	h.turn.End()
+	*h = held{targets: h.targets, options: h.options, room: h.room}
 }
 
 // payRun charges for the next targets; false where the caller has as many outstanding as it may, or nothing can be charged.
 func (s *session) payRun() bool {
 	h := &s.held
-	s.look()
 	if h.room != nil {
 		select {
 		case <-h.room:
@@ -68,8 +104,7 @@ func (s *session) payRun() bool {
 			return false
 		}
 	}
-	n := len(h.targets)
-	cost := 0
+	n, cost := len(h.targets), 0
 	if s.view.Rated() {
 		n, cost = priceRun(h.targets[:min(n, heldRun)], h.options, s.view.Burst())
 	}
@@ -91,38 +126,48 @@ func (s *session) payRun() bool {
 		return false
 	}
 	s.counted += got
-	h.paid, h.cost, h.served = got, cost, false
+	h.paid, h.cost, h.view, h.served = got, cost, s.view, false
 	s.holdFor(wait)
 	return true
 }
 
-// payService charges what the caller was charged with to the service, once the caller's own wait is over.
+// payService charges what the caller was charged with to the service, once the caller's own wait is over, and it is this RPC's turn.
 func (s *session) payService() bool {
-	wait, err := s.view.BookService(s.held.cost)
+	h := &s.held
+	if h.turn, h.turns = s.view.Turn(); h.turns != nil {
+		h.at = 0
+		return false
+	}
+	wait, err := s.view.BookService(h.cost)
 	if err != nil {
 		s.fail(s.refusal(err)) // close gives the rest back
 		return false
 	}
-	s.held.served = true
+	h.served = true
+	h.turn.EndAfter(wait)
 	s.holdFor(wait)
 	return true
 }
 
 // holdFor has feed wait.
 func (s *session) holdFor(wait time.Duration) {
-	s.held.at = 0
+	s.held.due, s.held.at = s.now()+wait, 0
 	if wait > 0 {
-		s.held.at = s.now() + wait
+		s.held.at = s.held.due
 	}
 }
 
 // unpay gives back what h was charged.
 func (s *session) unpay(h *held) {
-	if h.served {
-		s.view.Return(h.cost)
-	} else {
-		s.view.ReturnCaller(h.cost)
+	h.turn.End()
+	if h.paid == 0 {
+		return
 	}
+	service := 0
+	if h.served {
+		service = h.cost
+	}
+	s.view.ReturnAll(h.view, h.cost, service)
 }
 
 // priceRun returns how many of targets cost no more than most together, at least one, and what they cost.
@@ -140,20 +185,21 @@ func priceRun(targets []string, o *options, most int) (n, cost int) {
 
 // letGo ends what is held, when the time of the RPC is over: what was charged is given back, and each target gets its answer.
 func (s *session) letGo() {
+	s.unpay(&s.held)
 	h := s.held
 	s.held = held{}
 	if len(h.targets) == 0 {
 		return
 	}
-	s.unpay(&h)
 	s.take(h.targets, h.options)
 }
 
-// look sees what the caller may now. A view is shared by all targets that were taken on under it.
-func (s *session) look() {
+// look sees what the caller may now, and reports whether that has changed. A view is shared by all targets that were taken on under it.
+func (s *session) look() (changed bool) {
 	if now := s.admission.View(); now != *s.view {
-		s.view = &now
+		s.view, changed = &now, true
 	}
+	return changed
 }
 
 // recount tells how many targets are outstanding now.

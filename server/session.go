@@ -154,6 +154,8 @@ func (s *session) run(in *intake) error {
 		case <-s.wake():
 			s.alarm = 0
 		case <-s.held.room:
+		case <-s.held.turns:
+		case <-s.replaced():
 		case <-done:
 			done = nil
 			s.end()

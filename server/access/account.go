@@ -3,6 +3,7 @@ package access
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/CarterTsai/tcp-shaker/server/quota"
 )
@@ -17,6 +18,55 @@ type account struct {
 	mu    sync.Mutex // protects what follows
 	rpcs  int
 	freed chan struct{} // closed when targets falls; nil where nobody waits for that
+	turn  chan struct{} // of the RPC that has its turn at the service's rate, closed when that is over; nil: none has
+}
+
+// Turn is that of one RPC at the service's rate: of each caller one at a time may wait there, so that no caller can book so much
+// ahead that all others wait behind it. nil is the turn of who needs none.
+type Turn struct {
+	account *account
+	timer   *time.Timer
+	once    sync.Once
+}
+
+// End ends the turn, as often as one likes.
+func (t *Turn) End() {
+	if t == nil {
+		return
+	}
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+	t.once.Do(t.account.endTurn)
+}
+
+// EndAfter ends it after d, whatever its RPC does meanwhile. Call it once; End may still end it before.
+func (t *Turn) EndAfter(d time.Duration) {
+	switch {
+	case t == nil:
+	case d <= 0:
+		t.End()
+	default:
+		t.timer = time.AfterFunc(d, func() { t.once.Do(t.account.endTurn) })
+	}
+}
+
+// takeTurn gives one RPC its turn, where none has it; else over is closed when that is over. Ask again then.
+func (a *account) takeTurn() (turn *Turn, over <-chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.turn != nil {
+		return nil, a.turn
+	}
+	a.turn = make(chan struct{})
+	return &Turn{account: a}, nil
+}
+
+func (a *account) endTurn() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	close(a.turn)
+	a.turn = nil
 }
 
 // enter takes a place among limit RPCs; 0: no limit.

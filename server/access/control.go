@@ -34,7 +34,8 @@ type Control struct {
 // snapshot is what holds at a moment. It does not change once it is stored.
 type snapshot struct {
 	Config
-	callers map[string]*Caller
+	callers  map[string]*Caller
+	replaced chan struct{} // closed once another is in force
 }
 
 // New returns a Control for c. Open or closed, it stays so.
@@ -64,7 +65,7 @@ func newSnapshot(c Config) (*snapshot, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("access: %w", err)
 	}
-	s := &snapshot{Config: c, callers: make(map[string]*Caller, len(c.Callers))}
+	s := &snapshot{Config: c, callers: make(map[string]*Caller, len(c.Callers)), replaced: make(chan struct{})}
 	for _, caller := range c.Callers {
 		s.callers[caller.Name] = &caller
 	}
@@ -79,7 +80,7 @@ func (c *Control) Closed() bool { return c.closed }
 
 // Update puts next in force, whole, or fails and changes nothing. Without a Policy the present one stays. RPCs whose callers are
 // not let in any more end with a *Refusal; all others feel it from their next target on. Rates that have become lower or
-// higher hold at once, and what was used of them stays used.
+// higher hold at once, and what was used of them stays used; who waits for one has to take it anew (View.Replaced).
 func (c *Control) Update(next Config) error {
 	current := c.snapshot.Load()
 	if next.Policy == nil {
@@ -95,10 +96,25 @@ func (c *Control) Update(next Config) error {
 	if c.gate != nil {
 		c.gate.Set(next.Identity)
 	}
+	c.forgive(current, s)
 	c.snapshot.Store(s)
+	c.forgive(current, s) // what was booked meanwhile
+	close(current.replaced)
 	c.judgeAgain()
 	c.wake()
 	return nil
+}
+
+// forgive ends the debts at rates that become higher.
+func (c *Control) forgive(current, next *snapshot) {
+	if next.Rate.PerSecond > current.Rate.PerSecond {
+		c.service.Forgive(now())
+	}
+	for name, caller := range next.callers {
+		if was := current.callers[name]; was != nil && caller.Rate.PerSecond > was.Rate.PerSecond {
+			c.account(name).bucket.Forgive(now())
+		}
+	}
 }
 
 // judgeAgain asks of all admitted RPCs whether they still are. An RPC that is admitted meanwhile sees the new snapshot itself:

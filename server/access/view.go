@@ -49,6 +49,23 @@ func (v *View) rules() (*policy.Rules, error) {
 // ErrDenied is what View.Addr, Name and Named return where there is no caller with rules.
 var ErrDenied = errors.New("the caller may have nothing probed")
 
+// Replaced returns a channel that is closed once another View is in force; nil, hence never, of the zero value.
+func (v *View) Replaced() <-chan struct{} {
+	if v.snapshot == nil {
+		return nil
+	}
+	return v.snapshot.replaced
+}
+
+// Turn gives this RPC its Turn at the service's rate. Where another RPC of the caller has it, over is not nil, and closed when that is
+// over; then ask again.
+func (v *View) Turn() (turn *Turn, over <-chan struct{}) {
+	if v.account == nil || v.snapshot.Rate.PerSecond == 0 {
+		return nil, nil
+	}
+	return v.account.takeTurn()
+}
+
 // Reveals reports whether the caller may be told why a target is denied. Where callers have rules it may not: the rules would
 // be told, and by the addresses of a name what the service's own resolver knows.
 func (v *View) Reveals() bool { return v.open() }
@@ -120,8 +137,8 @@ func (v *View) Rated() bool {
 }
 
 // ChargeCaller takes n handshakes from the caller's own rate: they may be made after wait. It takes all or nothing: a *Refusal
-// tells that the rate does not allow n, or not before most has passed. ChargeService has to follow, once that wait is over: who
-// waits for a small rate of its own must not keep others from the service's meanwhile.
+// tells that the rate does not allow n, or not before most has passed. Turn and ChargeService have to follow, once that wait is over:
+// who waits for a small rate of its own must not keep others from the service's meanwhile.
 func (v *View) ChargeCaller(n int, most time.Duration) (wait time.Duration, err error) {
 	rate := v.callerRate()
 	if rate.PerSecond == 0 || n == 0 {
@@ -129,7 +146,7 @@ func (v *View) ChargeCaller(n int, most time.Duration) (wait time.Duration, err 
 	}
 	wait, ok := v.account.bucket.Take(rate, now(), n, most)
 	if !ok {
-		return 0, v.Refuse(CallerRate, rate.Burst, wait)
+		return 0, v.Refuse(CallerRate, rate.Burst, untilWorthIt(rate, n, wait))
 	}
 	return wait, nil
 }
@@ -160,6 +177,15 @@ func (v *View) BookService(n int) (wait time.Duration, err error) {
 	return wait, nil
 }
 
+// untilWorthIt is after how long to try n again at r, where wait is after how long the bucket has that many, or is full. What never
+// fits is not worth it before n come in any case, so that a caller that knows no better does not ask without a pause.
+func untilWorthIt(r quota.Rate, n int, wait time.Duration) time.Duration {
+	if n <= r.Burst {
+		return wait
+	}
+	return max(wait, time.Duration(min(float64(n)/r.PerSecond, 3600)*float64(time.Second)))
+}
+
 // ChargeService is ChargeCaller for the rate of all callers together.
 func (v *View) ChargeService(n int, most time.Duration) (wait time.Duration, err error) {
 	if v.snapshot == nil || v.snapshot.Rate.PerSecond == 0 || n == 0 {
@@ -167,7 +193,7 @@ func (v *View) ChargeService(n int, most time.Duration) (wait time.Duration, err
 	}
 	wait, ok := v.control.service.Take(v.snapshot.Rate, now(), n, most)
 	if !ok {
-		return 0, v.Refuse(ServiceRate, v.snapshot.Rate.Burst, wait)
+		return 0, v.Refuse(ServiceRate, v.snapshot.Rate.Burst, untilWorthIt(v.snapshot.Rate, n, wait))
 	}
 	return wait, nil
 }
@@ -179,6 +205,17 @@ func (v *View) Return(n int) {
 	}
 	v.ReturnCaller(n)
 	v.control.service.Return(v.snapshot.Rate, now(), n)
+}
+
+// ReturnAll gives back handshakes that were charged under was, before v: so many to the caller, so many to the service. Where a rate
+// was raised since, what stands at it is forgiven already.
+func (v *View) ReturnAll(was *View, caller, service int) {
+	if v.callerRate().PerSecond <= was.callerRate().PerSecond {
+		was.ReturnCaller(caller)
+	}
+	if was.snapshot != nil && v.snapshot.Rate.PerSecond <= was.snapshot.Rate.PerSecond {
+		was.control.service.Return(was.snapshot.Rate, now(), service)
+	}
 }
 
 // ReturnCaller gives back n handshakes that were charged to the caller alone.

@@ -57,6 +57,17 @@ func (b *Bucket) Return(r Rate, now time.Time, n int) {
 	}
 }
 
+// Forgive ends the debts of those who wait: the bucket is empty at worst. Who waits has to take anew. It is for a rate that was
+// raised, since what was promised to those who wait stays in time, which was long at the old rate.
+func (b *Bucket) Forgive(now time.Time) {
+	for at := nanos(now); ; {
+		kept := b.empty.Load()
+		if kept <= at || b.empty.CompareAndSwap(kept, at) {
+			return
+		}
+	}
+}
+
 // take is Take or Book for a charge, in nanoseconds; most is 0 to horizon.
 func (b *Bucket) take(c charge, now, most int64) (wait int64, ok bool) {
 	for {

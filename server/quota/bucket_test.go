@@ -216,6 +216,23 @@ func TestBookedGivenBack(t *testing.T) {
 	}
 }
 
+// TestForgive: debts end, and what is left in a bucket stays as it is.
+func TestForgive(t *testing.T) {
+	ten := Rate{10, 10}
+	var b Bucket
+	b.Forgive(at(0)) // a new one
+	b.Take(ten, at(0), 3, 0)
+	b.Forgive(at(0))
+	if wait, ok := b.Take(ten, at(0), 8, 0); ok || wait != 100*ms {
+		t.Errorf("8 of 7: %v, %t", wait, ok)
+	}
+	b.Book(ten, at(0), 1000)
+	b.Forgive(at(0))
+	if wait, ok := b.Take(ten, at(0), 1, 0); ok || wait != 100*ms {
+		t.Errorf("one of none: %v, %t", wait, ok)
+	}
+}
+
 // TestReturnThenReload: what is given back fills a bucket to what it was when it was full, not to what a later rate makes of it, and
 // takes nothing from one that was full for long.
 func TestReturnThenReload(t *testing.T) {

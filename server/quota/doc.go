@@ -6,8 +6,9 @@
 //
 // Invariants:
 //
-//  1. In any span of length t, a Bucket whose Rate stays the same has at most Burst + PerSecond × t tokens used, beside tokens
-//     that were given back (Bucket.Return says which).
+//  1. In any span of length t, a Bucket whose Rate stays the same gives at most Burst + PerSecond × t tokens, counted where the waits
+//     for them end; with Book it is the greatest n in the place of Burst, if that is more. Beside that are tokens that were given
+//     back (Bucket.Return says which). Who uses them later than that has to bound by how much.
 //  2. A lowered Rate never leaves a Bucket with more tokens than it had.
 //  3. Memory is bounded by constants, whatever is asked for (table.go, ports.go).
 //  4. Nothing is evicted from Destinations. Two destinations whose keyed hashes collide are limited as if they were one, so a
