@@ -40,12 +40,12 @@ func (s *Server) admit(ctx context.Context, info *tap.Info) (admitted context.Co
 	if err != nil {
 		refused := refusalOf(err)
 		if refused.Caller != "" { // known, but one call too many
-			vouch(ctx)
+			vouch(ctx, refused.Caller)
 		}
 		return nil, s.refuseHeaders(ctx, info, refused)
 	}
-	if admission.Caller() != "" {
-		vouch(ctx)
+	if caller := admission.Caller(); caller != "" {
+		vouch(ctx, caller)
 	}
 	limited, cancel := admission.Limit(ctx)
 	if refused, ok := context.Cause(limited).(*access.Refusal); ok { // its time is over already
@@ -57,6 +57,11 @@ func (s *Server) admit(ctx context.Context, info *tap.Info) (admitted context.Co
 	limited = context.WithValue(limited, admissionKey{}, admission)
 	began, method := time.Now(), info.FullMethodName
 	context.AfterFunc(ctx, func() {
+		defer func() {
+			if p := recover(); p != nil {
+				_ = s.panickedInTap(ctx, p)
+			}
+		}()
 		cancel()
 		if admission.Abandon() { // its message never came, or could not be read, or there is no such method
 			s.auditAbandoned(ctx, method, admission, began)
@@ -66,9 +71,9 @@ func (s *Server) admit(ctx context.Context, info *tap.Info) (admitted context.Co
 }
 
 // vouch says that the other end of the RPC's connection is known.
-func vouch(ctx context.Context) {
+func vouch(ctx context.Context, caller string) {
 	if conn, ok := identity.ConnOf(ctx); ok {
-		connlimit.Vouch(conn.NetConn())
+		connlimit.Vouch(conn.NetConn(), caller)
 	}
 }
 

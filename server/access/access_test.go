@@ -257,7 +257,7 @@ func TestAnonymous(t *testing.T) {
 	}
 }
 
-// TestStrangersAreFew: 8 of one peer, 256 in all, and places come back.
+// TestStrangersAreFew: 8 of one peer, 256 in all, and places come back; who watches leaves a place to who asks.
 func TestStrangersAreFew(t *testing.T) {
 	c := newControl(t, config(t))
 	const health = "/grpc.health.v1.Health/Watch"
@@ -272,11 +272,18 @@ func TestStrangersAreFew(t *testing.T) {
 			t.Fatalf("%d after %d peers, want %d", len(all), peer+1, want)
 		}
 	}
+	asked, err := c.Admit(t.Context(), "/grpc.health.v1.Health/Check", "p", nil)
+	if err != nil {
+		t.Errorf("a Check beside all the watches: %v", err)
+	}
+	asked.Leave()
 	for _, a := range all {
 		a.Leave()
 	}
-	if c.strangers != 0 || len(c.anonymous) != 0 {
-		t.Errorf("%d left, %v", c.strangers, c.anonymous)
+	for _, s := range []crowd{c.askers, c.watchers} {
+		if s.all != 0 || len(s.byPeer) != 0 {
+			t.Errorf("left: %+v", s)
+		}
 	}
 }
 

@@ -14,7 +14,8 @@ import (
 // What those without an identity may have under way. They may ask for the service's health and little else, so these are for
 // load balancers, orchestrators and the like, which ask often and are soon answered.
 const (
-	// strangersAtMost bounds their RPCs in all, and strangersPerPeer those of one peer, so that one cannot take all places.
+	// strangersAtMost bounds their unary RPCs in all, and as many streams, and strangersPerPeer those of one peer, so that one cannot
+	// take all places.
 	strangersAtMost, strangersPerPeer = 256, 8
 
 	// strangersTime is how long one of their unary RPCs may take to come in and be answered, and each message of a stream to come in;
@@ -77,7 +78,7 @@ func (c *Control) Admit(ctx context.Context, method, peer string, authorization 
 		}
 	case !errors.Is(err, identity.ErrNoIdentity) || !a.snapshot.forStrangers(method):
 		return nil, c.refuse(&Refusal{Kind: Unauthenticated, Detail: detailOf(err)})
-	case !c.enterStranger(peer):
+	case !c.crowdOf(method).enter(c, peer):
 		return nil, c.refuse(&Refusal{Kind: TooManyRPCs, Limit: strangersPerPeer, Wait: time.Second, Detail: "without an identity"})
 	}
 	return a, nil
@@ -108,7 +109,7 @@ func (a *Admission) giveBack() {
 	case a.account != nil:
 		a.account.leave()
 	default:
-		a.control.leaveStranger(a.peer)
+		a.control.crowdOf(a.method).leave(a.control, a.peer)
 	}
 }
 
@@ -224,23 +225,37 @@ func (c *Control) refuse(r *Refusal) *Refusal {
 	return r
 }
 
-func (c *Control) enterStranger(peer string) bool {
+// crowd is how many RPCs without an identity there are. The Control's mu protects it.
+type crowd struct {
+	byPeer map[string]int // none is 0
+	all    int            // their sum
+}
+
+// crowdOf is that of a method's kind: those who watch for half an hour leave those a place who ask once.
+func (c *Control) crowdOf(method string) *crowd {
+	if isUnary(method) {
+		return &c.askers
+	}
+	return &c.watchers
+}
+
+func (s *crowd) enter(c *Control, peer string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.strangers >= strangersAtMost || c.anonymous[peer] >= strangersPerPeer {
+	if s.all >= strangersAtMost || s.byPeer[peer] >= strangersPerPeer {
 		return false
 	}
-	c.strangers++
-	c.anonymous[peer]++
+	s.all++
+	s.byPeer[peer]++
 	return true
 }
 
-func (c *Control) leaveStranger(peer string) {
+func (s *crowd) leave(c *Control, peer string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.strangers--
-	if c.anonymous[peer]--; c.anonymous[peer] == 0 {
-		delete(c.anonymous, peer)
+	s.all--
+	if s.byPeer[peer]--; s.byPeer[peer] == 0 {
+		delete(s.byPeer, peer)
 	}
 }
 

@@ -24,11 +24,11 @@ type Control struct {
 	denied  atomic.Uint64        // targets
 	limited atomic.Uint64        // targets
 
-	mu        sync.Mutex            // protects what follows
-	accounts  map[string]*account   // by caller; for ever, so that a caller that comes back finds its debts
-	anonymous map[string]int        // RPCs without an identity, by peer; none is 0
-	strangers int                   // their sum
-	live      map[*Admission]func() // admitted RPCs of a closed Control, with what judges them again
+	mu       sync.Mutex            // protects what follows
+	accounts map[string]*account   // by caller; for ever, so that a caller that comes back finds its debts
+	askers   crowd                 // unary RPCs without an identity
+	watchers crowd                 // streams without an identity
+	live     map[*Admission]func() // admitted RPCs of a closed Control, with what judges them again
 }
 
 // snapshot is what holds at a moment. It does not change once it is stored.
@@ -50,7 +50,8 @@ func New(c Config) (*Control, error) {
 	control := &Control{
 		destinations: quota.NewDestinations(),
 		accounts:     make(map[string]*account),
-		anonymous:    make(map[string]int),
+		askers:       crowd{byPeer: make(map[string]int)},
+		watchers:     crowd{byPeer: make(map[string]int)},
 		live:         make(map[*Admission]func()),
 	}
 	control.closed = c.closed()

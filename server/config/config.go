@@ -92,7 +92,7 @@ type Rate struct {
 type CallerLimits struct {
 	Rate        Rate // of probes, and so of handshakes
 	Outstanding int  // targets not yet answered: 1 to 10,000,000, default 200,000
-	Streams     int  // open at a time: 1 to 10,000, default 64
+	Streams     int  // RPCs under way at a time, of any kind: 1 to 10,000, default 64
 }
 
 // Limits are those of the service, whoever asks. The zero value is no limits.

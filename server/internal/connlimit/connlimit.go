@@ -25,7 +25,8 @@ type Limit struct {
 	mu        sync.Mutex // protects what follows
 	open      int
 	byPeer    map[netip.Addr]int // peers with a connection; none is 0
-	strangers list.List          // with vouching: *limitedConn nobody has vouched for, oldest first
+	byCaller  map[string]int     // connections that keep their places; none is 0
+	strangers list.List          // with vouching: *limitedConn that give way, oldest first
 }
 
 // strangersRate is how many bytes a connection may bring that nobody has vouched for: enough at once for a TLS handshake with long
@@ -37,9 +38,9 @@ var strangersRate = quota.Rate{PerSecond: 64 << 10, Burst: 256 << 10}
 // errTooMuch is what Read returns where that was exceeded.
 var errTooMuch = errors.New("connlimit: more bytes than a connection may bring before its caller is known")
 
-// New returns a Limit of so many connections in all, and so many from one IP address; both at least 1, or nobody is let in.
+// New returns a Limit of so many connections in all, and so many from one IPv4 address, or the /64 of an IPv6 one; both at least 1, or nobody is let in.
 func New(total, perPeer int) *Limit {
-	return &Limit{total: total, perPeer: perPeer, byPeer: make(map[netip.Addr]int)}
+	return &Limit{total: total, perPeer: perPeer, byPeer: make(map[netip.Addr]int), byCaller: make(map[string]int)}
 }
 
 // Vouching makes a connection too many take the place of the oldest one that nobody has vouched for (Vouch); of its own peer,
@@ -100,7 +101,12 @@ func (c *Limit) remove(conn *limitedConn) {
 		return
 	}
 	conn.left = true
-	c.known(conn)
+	c.keeps(conn)
+	if conn.caller != "" {
+		if c.byCaller[conn.caller]--; c.byCaller[conn.caller] == 0 {
+			delete(c.byCaller, conn.caller)
+		}
+	}
 	c.open--
 	if !conn.peer.IsValid() {
 		return
@@ -110,23 +116,28 @@ func (c *Limit) remove(conn *limitedConn) {
 	}
 }
 
-// known takes conn from those whom nobody has vouched for. mu must be held.
-func (c *Limit) known(conn *limitedConn) {
+// keeps takes conn from those that give way. mu must be held.
+func (c *Limit) keeps(conn *limitedConn) {
 	if conn.stranger != nil {
 		c.strangers.Remove(conn.stranger)
 		conn.stranger = nil
 	}
 }
 
-// Vouch says that the other end of conn is known: it keeps its place from now on. conn may be wrapped in others that have a method
-// NetConn, as tls.Conn has; of one that no Limit has accepted nothing happens. From any goroutine, as often as one likes.
-func Vouch(conn net.Conn) {
+// Vouch says that the other end of conn is known as caller, which is not empty: it keeps its place from now on, unless that caller has a
+// quarter of all places already, so that none can keep the others out. conn may be wrapped in others that have a method NetConn, as
+// tls.Conn has; of one that no Limit has accepted nothing happens. From any goroutine, as often as one likes; the first time counts.
+func Vouch(conn net.Conn, caller string) {
 	for conn != nil {
 		if c, ok := conn.(*limitedConn); ok {
 			if !c.vouched.Swap(true) {
 				c.limit.mu.Lock()
 				defer c.limit.mu.Unlock()
-				c.limit.known(c)
+				if l := c.limit; !c.left && l.byCaller[caller] < max(1, l.total/4) {
+					l.byCaller[caller]++
+					c.caller = caller
+					l.keeps(c)
+				}
 			}
 			return
 		}
@@ -162,13 +173,17 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// peerAddr returns the IP address at the other end; not valid where there is none.
+// peerAddr returns the IPv4 address at the other end, or the first one of its /64; not valid where there is none.
 func peerAddr(conn net.Conn) netip.Addr {
 	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
 	if !ok {
 		return netip.Addr{}
 	}
-	return tcp.AddrPort().Addr().Unmap().WithZone("")
+	addr := tcp.AddrPort().Addr().Unmap().WithZone("")
+	if addr.Is6() {
+		return netip.PrefixFrom(addr, 64).Masked().Addr() // one host has all of it
+	}
+	return addr
 }
 
 // limitedConn gives its place back when it is closed, once however often that is.
@@ -182,6 +197,7 @@ type limitedConn struct {
 
 	// The limit's mu protects these.
 	left     bool
+	caller   string        // for whom it keeps its place; empty: it does not
 	stranger *list.Element // in strangers; nil: not there
 }
 

@@ -134,7 +134,7 @@ func TestStrangersGiveWay(t *testing.T) {
 	}
 	dial(t, l)
 	known := accept(t, l)
-	Vouch(wrapped{known})
+	Vouch(wrapped{known}, "edge")
 	oldest := dial(t, l)
 	accept(t, l)
 	dial(t, l) // the peer has two: the one that nobody knows goes
@@ -146,7 +146,7 @@ func TestStrangersGiveWay(t *testing.T) {
 	accept(t, unix)
 	dial(t, unix) // three in all: the oldest stranger is the peer's
 	fourth := accept(t, unix)
-	Vouch(fourth)
+	Vouch(fourth, "other")
 	if _, err := third.Write([]byte("x")); err == nil {
 		t.Error("the oldest stranger in all kept its place")
 	}
@@ -160,8 +160,39 @@ func TestStrangersGiveWay(t *testing.T) {
 	if limit.open != 2 || limit.strangers.Len() != 1 || len(limit.byPeer) != 0 {
 		t.Errorf("%d open, %d strangers, peers %v", limit.open, limit.strangers.Len(), limit.byPeer)
 	}
-	Vouch(nil)
-	Vouch(local) // accepted by nobody
+	Vouch(nil, "edge")
+	Vouch(local, "edge") // accepted by nobody
+}
+
+// TestACallerLeavesRoom: what a caller has beyond a quarter of all places gives way to others.
+func TestACallerLeavesRoom(t *testing.T) {
+	limit := New(8, 8).Vouching()
+	var mine []*limitedConn
+	for range 8 {
+		_, near := net.Pipe()
+		conn := &limitedConn{Conn: near, limit: limit}
+		if ok, _ := limit.enter(conn); !ok {
+			t.Fatal("no place")
+		}
+		Vouch(conn, "greedy")
+		Vouch(conn, "greedy")
+		mine = append(mine, conn)
+	}
+	for i := range 7 {
+		_, near := net.Pipe()
+		conn := &limitedConn{Conn: near, limit: limit}
+		ok, instead := limit.enter(conn)
+		if want := i < 6; ok != want || want && instead != mine[2+i] {
+			t.Errorf("newcomer %d: %t", i, ok)
+		}
+		Vouch(conn, string(rune('a'+i)))
+	}
+	for _, conn := range mine {
+		conn.Close()
+	}
+	if limit.byCaller["greedy"] != 0 {
+		t.Errorf("%v", limit.byCaller)
+	}
 }
 
 // TestStrangersSendLittle: who is known may send any amount; a connection that nobody has vouched for is closed as soon as it brings
@@ -206,7 +237,7 @@ func TestStrangersSendLittle(t *testing.T) {
 		}
 		conn, far = open()
 		defer far.Close()
-		Vouch(conn)
+		Vouch(conn, "edge")
 		if err := read(conn, 10<<20); err != nil {
 			t.Errorf("a caller's 10 MiB: %v", err)
 		}
