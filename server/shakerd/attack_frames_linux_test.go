@@ -151,7 +151,7 @@ func (f *frames) seen(code http2.ErrCode) int {
 // flush writes what is buffered.
 func (f *frames) flush() error {
 	if f.err == nil {
-		_ = f.conn.SetWriteDeadline(time.Now().Add(2 * time.Second))
+		_ = f.conn.SetWriteDeadline(time.Now().Add(backTime))
 		_, f.err = f.conn.Write(f.out.Bytes())
 	}
 	f.out.Reset()

@@ -20,8 +20,8 @@ import (
 const (
 	attackedRSS = 384 << 20 // 200,000 outstanding targets of 1 KB are the most that a caller may hold by default; twice, for the collector
 	heapSlack   = 48 << 20
-	fdSlack     = 40 // idle sockets of the engine, which has more or fewer of them from one moment to the next
-	honestTime  = time.Second
+	fdSlack     = 40              // idle sockets of the engine, which has more or fewer of them from one moment to the next
+	honestTime  = 5 * time.Second // by far, also where a machine of two cores has another's work to do; the slowest is printed
 	backTime    = 10 * time.Second
 )
 
