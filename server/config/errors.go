@@ -32,6 +32,17 @@ func (e Error) Error() string {
 // Errors is all that is wrong with a file, at least one thing, in the order of the file.
 type Errors []Error
 
+// Faulty is the error of a file that has Errors.
+type Faulty struct {
+	Errors
+	// Listen is what of the listeners could be read, whatever else is wrong: so that what is wrong with the files that they name can
+	// be told as well. It is good for nothing else.
+	Listen []Listener
+}
+
+// Unwrap returns the Errors.
+func (f *Faulty) Unwrap() error { return f.Errors }
+
 // Error returns a line for each error, the first 1,000 of them; one more line then says how many more there are.
 func (e Errors) Error() string {
 	var b strings.Builder

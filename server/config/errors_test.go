@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -66,7 +67,7 @@ func TestErrorsAreShownToAThousand(t *testing.T) {
 			fmt.Fprintf(&file, "x%d: 1\n", i)
 		}
 		_, err := Parse("f", []byte(file.String()))
-		errs, _ := err.(Errors)
+		errs, _ := errors.AsType[Errors](err)
 		text := strings.Split(err.Error(), "\n")
 		if len(errs) != n || len(text) != lines {
 			t.Errorf("%d errors: %d in the value, %d lines", n, len(errs), len(text))

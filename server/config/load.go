@@ -14,7 +14,7 @@ type Given struct {
 	Insecure *bool    // nil: the file's insecure counts
 }
 
-// Load reads the file at path. The error is an Errors with all that is wrong with it, or what os says where it cannot be read. At
+// Load reads the file at path. The error is a *Faulty with all that is wrong with it, or what os says where it cannot be read. At
 // most 8 MiB and a byte of it are held. Safe for concurrent use, as everything here.
 func Load(path string) (*Config, error) { return Given{}.Load(path) }
 
@@ -37,15 +37,21 @@ func (g Given) Load(path string) (*Config, error) {
 
 // Parse is Parse with a command line.
 func (g Given) Parse(path string, data []byte) (*Config, error) {
+	c, errs := g.parse(path, data)
+	if len(errs) > 0 {
+		return nil, &Faulty{errs, c.Listen}
+	}
+	return c, nil
+}
+
+// parse returns what of data can be read, and what is wrong with it.
+func (g Given) parse(path string, data []byte) (*Config, Errors) {
 	r := &reader{file: path, claims: make(map[claim]owner)}
 	c := &Config{Path: path, Reflection: ReflectionCallers, Audit: AuditRPCs}
 	if root := r.rootOf(data); root != nil {
 		r.readConfig(c, root)
 		r.judge(c, g)
 	}
-	if len(r.errs) > 0 {
-		return nil, r.errs.inOrder()
-	}
 	c.Warnings = r.warned.inOrder()
-	return c, nil
+	return c, r.errs.inOrder()
 }

@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	for _, text := range errorTexts(err) {
+	for _, text := range allTexts(err) {
 		fmt.Fprintf(stderr, "shakerd: %s\n", text)
 	}
 	if _, ok := errors.AsType[usageError](err); ok {

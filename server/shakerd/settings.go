@@ -46,6 +46,10 @@ func loadSettings(args []string) (*settings, error) {
 	before := stampsOf([]string{o.config})
 	file, err := o.givenToFile().Load(o.config)
 	if err != nil {
+		if faulty, ok := errors.AsType[*config.Faulty](err); ok && !o.given["listen"] {
+			_, errs := loadTLS(o.config, faulty.Listen)
+			err = errors.Join(append([]error{err}, errs...)...)
+		}
 		return nil, usageError{err}
 	}
 	s.warnings = file.Warnings
@@ -80,11 +84,7 @@ func (o *options) fill(c *config.Config) {
 		for _, l := range c.Listen {
 			a := listenAddrOf(l.Address)
 			a.mode = l.Mode
-			if l.TLS != nil {
-				a.tls = &identity.TLSFiles{
-					Cert: l.TLS.Cert, Key: l.TLS.Key, ClientCA: l.TLS.ClientCA, ClientCRL: l.TLS.ClientCRL, MinVersion: l.TLS.MinVersion,
-				}
-			}
+			a.tls = filesOf(&l)
 			o.listen = append(o.listen, a)
 		}
 	}
@@ -119,19 +119,12 @@ func fill[T any](o *options, flag string, value, said *T) {
 
 // read loads the certificates, and puts together who may ask about what.
 func (s *settings) read(c *config.Config) error {
-	tls := make(map[string]*identity.TLS)
+	var tls map[string]*identity.TLS
 	var errs []error
-	for i := range s.listen {
-		l := &s.listen[i]
-		if l.tls == nil {
-			continue
-		}
-		loaded, err := identity.LoadTLS(*l.tls)
-		if err != nil {
-			errs = append(errs, within(fmt.Sprintf("%s:%d:%d", c.Path, c.Listen[i].TLSAt.Line, c.Listen[i].TLSAt.Column), err)...)
-			continue
-		}
-		tls[l.text] = loaded
+	if !s.given["listen"] {
+		tls, errs = loadTLS(c.Path, c.Listen)
+	}
+	for _, loaded := range tls {
 		if end := loaded.NotAfter(); s.certificateEnd.IsZero() || end.Before(s.certificateEnd) {
 			s.certificateEnd = end
 		}
@@ -169,15 +162,45 @@ func (s *settings) read(c *config.Config) error {
 	return nil
 }
 
+// loadTLS loads what the listeners of a file name, by their texts, and returns all that is wrong with it.
+func loadTLS(path string, listen []config.Listener) (map[string]*identity.TLS, []error) {
+	loaded := make(map[string]*identity.TLS)
+	var errs []error
+	for i := range listen {
+		l := &listen[i]
+		files := filesOf(l)
+		if files == nil || files.Cert == "" || files.Key == "" { // which the file was told of
+			continue
+		}
+		one, err := identity.LoadTLS(*files)
+		if err != nil {
+			errs = append(errs, within(fmt.Sprintf("%s:%d:%d", path, l.TLSAt.Line, l.TLSAt.Column), err)...)
+			continue
+		}
+		loaded[l.Text] = one
+	}
+	return loaded, errs
+}
+
+// filesOf are the files that a listener's TLS is made of; nil: it has none.
+func filesOf(l *config.Listener) *identity.TLSFiles {
+	if l.TLS == nil {
+		return nil
+	}
+	return &identity.TLSFiles{
+		Cert: l.TLS.Cert, Key: l.TLS.Key, ClientCA: l.TLS.ClientCA, ClientCRL: l.TLS.ClientCRL, MinVersion: l.TLS.MinVersion,
+	}
+}
+
 // within puts the place of what is wrong before each of the errors that err joins.
 func within(place string, err error) []error {
-	all := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		all = joined.Unwrap()
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{fmt.Errorf("%s: %w", place, err)}
 	}
-	placed := make([]error, len(all))
-	for i, err := range all {
-		placed[i] = fmt.Errorf("%s: %w", place, err)
+	var placed []error
+	for _, one := range joined.Unwrap() {
+		placed = append(placed, within(place, one)...)
 	}
 	return placed
 }
@@ -282,9 +305,29 @@ func (s *settings) summary() slog.Attr {
 	return slog.Group("config", attrs...)
 }
 
-// errorTexts returns each of the errors that err holds.
+// allTexts returns each of the errors that err holds.
+func allTexts(err error) []string {
+	var texts []string
+	switch e := err.(type) {
+	case usageError:
+		return allTexts(e.error)
+	case *config.Faulty:
+		for _, one := range e.Errors {
+			texts = append(texts, one.Error())
+		}
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			texts = append(texts, allTexts(one)...)
+		}
+	default:
+		return strings.Split(err.Error(), "\n")
+	}
+	return texts
+}
+
+// errorTexts returns the errors that err holds, as many as a log should have lines for.
 func errorTexts(err error) []string {
-	const most = 100 // of a log's lines
+	const most = 100
 	all := strings.Split(err.Error(), "\n")
 	if len(all) > most {
 		all = append(all[:most], fmt.Sprintf("and %d more", len(all)-most))

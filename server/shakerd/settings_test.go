@@ -133,6 +133,16 @@ func TestCheckConfig(t *testing.T) {
 			exitUsage,
 			[]string{":1:38: ", "none.pem", "none2.pem", "none.key"},
 		},
+		{
+			"nmae: x\nlisten: [{address: 127.0.0.1:1, tls: {cert: none.pem, key: none.key}}, {address: 127.0.0.1:2, tls: {cert: none2.pem}}]\n",
+			exitUsage,
+			[]string{":1:1: unknown key", ":2:38: certificate ", "none.pem", ":2:38: key ", "none.key", ":2:100: tls needs the key \"key\""},
+		},
+		{
+			"callers:\n- {name: a, identity: {uid: [1]}, allow: [" + strings.Repeat("x, ", 1499) + "last]}\nlisten: [{address: unix:a}]\n",
+			exitUsage,
+			[]string{"the rule \"last\""},
+		},
 	} {
 		var out, errs bytes.Buffer
 		code := run(t.Context(), []string{"--config", configFile(t, tt.text), "--check-config"}, &out, &errs)
