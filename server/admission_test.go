@@ -228,6 +228,40 @@ func TestUnreadIsTold(t *testing.T) {
 	}
 }
 
+// TestStrangersDoNotFillTheLog: of calls that nobody known has made there are so many lines and no more, and all of them are counted.
+func TestStrangersDoNotFillTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logBuffer
+		client, _, stop := startStoppable(t, Config{
+			Prober: always(open()), Access: control(t, callers(t, caller{name: "edge", allow: []string{everything}})),
+			Logger: slog.New(slog.NewJSONHandler(&log, nil)),
+		})
+		defer stop()
+		const calls = 3000
+		for range calls {
+			_, _ = client.GetVantage(as(t.Context(), "nobody"), &tcpshakerv1.GetVantageRequest{})
+			_, _ = client.GetVantage(as(t.Context(), "edge"), &tcpshakerv1.GetVantageRequest{})
+		}
+		time.Sleep(time.Second)
+		_, _ = client.GetVantage(t.Context(), &tcpshakerv1.GetVantageRequest{})
+		lines, untold, edge := 0, 0, 0
+		for _, r := range log.records(t) {
+			switch r["caller"] {
+			case "edge":
+				edge++
+			case "":
+				lines++
+				if n, ok := r["untold"].(float64); ok {
+					untold += int(n)
+				}
+			}
+		}
+		if edge != calls || lines != 1001 || lines+untold != calls+1 {
+			t.Errorf("%d lines of the caller, %d of strangers, and %d untold", edge, lines, untold)
+		}
+	})
+}
+
 // TestRefusedNamesItsCaller: the line of an RPC over a caller's quota tells whose it was in its field.
 func TestRefusedNamesItsCaller(t *testing.T) {
 	var log logBuffer

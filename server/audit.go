@@ -17,14 +17,15 @@ import (
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 	"github.com/CarterTsai/tcp-shaker/server/access"
+	"github.com/CarterTsai/tcp-shaker/server/quota"
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
 
 // This file writes what was asked of the service, by whom, and what came of it: one line, `rpc`, for each RPC, when it has ended,
-// was refused by its headers, or came to no handler; and where access.Config.AuditProbes says so one line, `probe`, for each
-// handshake, and one, `denied`, for each target that was denied. slog's handlers quote what they are given, so no line can be
-// forged; of what callers send only their request id (visible ASCII), valid targets (ASCII too) and, of calls that were refused, the
-// method stand in lines, the last as shown has it.
+// was refused by its headers, or came to no handler, but for a flood of those that nobody known has made (tell); and where
+// access.Config.AuditProbes says so one line, `probe`, for each handshake, and one, `denied`, for each target that was denied. slog's
+// handlers quote what they are given, so no line can be forged; of what callers send only their request id (visible ASCII), valid
+// targets (ASCII too) and, of calls that were refused, the method stand in lines, the last as shown has it.
 
 // record is what became of the targets of one RPC. Its RPC's handler alone writes it.
 type record struct {
@@ -88,7 +89,10 @@ func (s *Server) auditRPC(ctx context.Context, method string, began time.Time, r
 		return
 	}
 	admission, _ := ctx.Value(admissionKey{}).(*access.Admission)
-	attrs := make([]slog.Attr, 0, 14)
+	attrs, ok := s.tell(admission.Caller())
+	if !ok {
+		return
+	}
 	attrs = append(attrs,
 		slog.String("request_id", requestID(ctx)),
 		slog.String("caller", admission.Caller()),
@@ -112,29 +116,57 @@ func (s *Server) auditRPC(ctx context.Context, method string, began time.Time, r
 	s.log.LogAttrs(ctx, level, "rpc", attrs...)
 }
 
+// toldOfStrangers is how many lines there are about calls that nobody known has made, where callers are known. Else whoever reaches
+// the service could have the lines about its callers pushed out of a log that is bounded, as all logs are.
+var toldOfStrangers = quota.Rate{PerSecond: 100, Burst: 1000}
+
+// tell reports whether there is to be a line about an RPC, and returns what it begins with: how many were left out before it.
+func (s *Server) tell(caller string) (attrs []slog.Attr, ok bool) {
+	attrs = make([]slog.Attr, 0, 15)
+	if caller != "" || !s.access.Closed() {
+		return attrs, true
+	}
+	if _, ok := s.told.Take(toldOfStrangers, time.Now(), 1, 0); !ok {
+		s.untold.Add(1)
+		return nil, false
+	}
+	if n := s.untold.Swap(0); n > 0 {
+		attrs = append(attrs, slog.Uint64("untold", n))
+	}
+	return attrs, true
+}
+
 // auditRefused writes the line of an RPC that was refused by its headers. It may be of a method that there is not.
 func (s *Server) auditRefused(ctx context.Context, method, id string, refused *access.Refusal, err error) {
-	s.log.LogAttrs(ctx, slog.LevelWarn, "rpc",
+	attrs, ok := s.tell(refused.Caller)
+	if !ok {
+		return
+	}
+	s.log.LogAttrs(ctx, slog.LevelWarn, "rpc", append(attrs,
 		slog.String("request_id", id),
 		slog.String("caller", refused.Caller),
 		slog.String("peer", peerText(ctx)),
 		slog.String("method", shown(method)),
 		slog.String("code", status.Code(err).String()),
 		slog.Duration("duration", 0),
-		slog.String("error", shown(refused.Error())))
+		slog.String("error", shown(refused.Error())))...)
 }
 
 // auditAbandoned writes the line of an RPC that was let in and came to no handler; what gRPC has told its caller is not known here.
 func (s *Server) auditAbandoned(ctx context.Context, method string, a *access.Admission, began time.Time) {
+	attrs, ok := s.tell(a.Caller())
+	if !ok {
+		return
+	}
 	_, id := withRequestID(ctx)
-	s.log.LogAttrs(ctx, slog.LevelWarn, "rpc",
+	s.log.LogAttrs(ctx, slog.LevelWarn, "rpc", append(attrs,
 		slog.String("request_id", id),
 		slog.String("caller", a.Caller()),
 		slog.String("peer", peerText(ctx)),
 		slog.String("method", shown(method)),
 		slog.String("code", "Unread"),
 		slog.Duration("duration", time.Since(began)),
-		slog.String("error", "its message did not come, could not be read, or is for a method that there is not"))
+		slog.String("error", "its message did not come, could not be read, or is for a method that there is not"))...)
 }
 
 // auditProbe writes the line of one handshake, where that is asked for.

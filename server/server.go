@@ -16,6 +16,7 @@ import (
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 	"github.com/CarterTsai/tcp-shaker/server/access"
+	"github.com/CarterTsai/tcp-shaker/server/quota"
 	"github.com/CarterTsai/tcp-shaker/server/resolve"
 )
 
@@ -84,6 +85,9 @@ type Server struct {
 	draining chan struct{} // closed by Drain
 	drain    sync.Once
 	working  atomic.Int64 // RPCs of ShakerService under way, on servers made with Options
+
+	told   quota.Bucket  // of lines about those whom nobody knows
+	untold atomic.Uint64 // such lines left out since the last
 }
 
 // New returns a Server for c. It fails where c has no Prober, where a limit is out of range, and where c has no Name and the
