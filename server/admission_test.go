@@ -20,7 +20,6 @@ import (
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 	"github.com/CarterTsai/tcp-shaker/server/access"
-	"github.com/CarterTsai/tcp-shaker/server/quota"
 )
 
 // TestRefusedLeavesNothing: an RPC that the tap refuses must leave nothing behind. gRPC does not cancel the context that it
@@ -100,44 +99,11 @@ func TestAuditCountsWhatWasAsked(t *testing.T) {
 	})
 }
 
-// TestServiceIsNotBookedAhead: one caller that may make 1 handshake per second must not take the whole service's rate from
-// the others by waiting in many RPCs.
-func TestServiceIsNotBookedAhead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := callers(t,
-			caller{name: "slow", allow: []string{everything}, limits: access.Caller{Rate: quota.Rate{PerSecond: 1, Burst: 1000}, RPCs: 64}},
-			caller{name: "honest", allow: []string{everything}})
-		c.Rate = quota.Rate{PerSecond: 1000, Burst: 1000}
-		fake := always(open())
-		client, _, stop := startStoppable(t, Config{Prober: fake, Access: control(t, c)})
-		defer stop()
-		ctx, cancel := context.WithCancel(as(t.Context(), "slow"))
-		defer cancel()
-		for range 64 {
-			go ask(client, ctx, nil, targetsOf(1000)...)
-		}
-		synctest.Wait()
-		made := fake.total()
-		honest, done := context.WithTimeout(as(t.Context(), "honest"), 10*time.Second)
-		defer done()
-		_, err := ask(client, honest, nil, "192.0.2.1:80")
-		if err != nil {
-			t.Errorf("after %d handshakes of the slow caller the honest one gets: %v", made, err)
-		}
-		cancel()
-		synctest.Wait()
-	})
-}
-
 // TestStrangersLeave: "how long one of their unary RPCs may take to come in and be answered": one that does not come in gives its
 // place back.
 func TestStrangersLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := New(Config{Prober: always(open()), Logger: quiet, Access: control(t, callers(t, caller{name: "edge"}))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn := serveBubble(t, s)
+		conn := serveHealth(t)
 		check := func() error {
 			_, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{})
 			return err
@@ -161,11 +127,7 @@ func TestStrangersLeave(t *testing.T) {
 // watch stays for longer.
 func TestStrangersWatchInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := New(Config{Prober: always(open()), Logger: quiet, Access: control(t, callers(t, caller{name: "edge"}))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn := serveBubble(t, s)
+		conn := serveHealth(t)
 		watch, err := healthpb.NewHealthClient(conn).Watch(t.Context(), &healthpb.HealthCheckRequest{})
 		if err != nil {
 			t.Fatal(err)
@@ -189,9 +151,13 @@ func TestStrangersWatchInTime(t *testing.T) {
 	})
 }
 
-// serveBubble serves s and its health in a bubble, and returns a connection.
-func serveBubble(t *testing.T, s *Server) *grpc.ClientConn {
+// serveHealth serves the service's health to strangers, as there is a caller, and returns a connection of one.
+func serveHealth(t *testing.T) *grpc.ClientConn {
 	t.Helper()
+	s, err := New(Config{Prober: always(open()), Logger: quiet, Access: control(t, callers(t, caller{name: "edge"}))})
+	if err != nil {
+		t.Fatal(err)
+	}
 	listener := bufconn.Listen(1 << 20)
 	g := grpc.NewServer(s.Options()...)
 	healthpb.RegisterHealthServer(g, health.NewServer())
@@ -209,23 +175,23 @@ func serveBubble(t *testing.T, s *Server) *grpc.ClientConn {
 
 // TestUnreadIsTold: what gRPC refuses of a caller's message has its line as well.
 func TestUnreadIsTold(t *testing.T) {
-	var log logBuffer
-	conn, _, stop := startConn(t, Config{
-		Prober: always(open()), Access: control(t, callers(t, caller{name: "edge", allow: []string{everything}})),
-		Logger: slog.New(slog.NewJSONHandler(&log, nil)),
+	synctest.Test(t, func(t *testing.T) {
+		var log logBuffer
+		conn, _, stop := startConn(t, Config{
+			Prober: always(open()), Access: control(t, callers(t, caller{name: "edge", allow: []string{everything}})),
+			Logger: slog.New(slog.NewJSONHandler(&log, nil)),
+		})
+		big := &tcpshakerv1.CheckRequest{Targets: []string{string(make([]byte, 5<<20))}}
+		_, err := tcpshakerv1.NewShakerServiceClient(conn).Check(as(t.Context(), "edge"), big)
+		t.Log("too large:", status.Code(err))
+		err = conn.Invoke(as(t.Context(), "edge"), "/tcpshaker.v1.ShakerService/None", &healthpb.HealthCheckRequest{}, &healthpb.HealthCheckResponse{})
+		t.Log("unknown method:", status.Code(err))
+		stop()
+		synctest.Wait() // for the lines: gRPC waits for nobody who writes after an RPC has ended
+		if n := len(log.records(t)); n != 2 {
+			t.Errorf("2 RPCs, %d lines", n)
+		}
 	})
-	big := &tcpshakerv1.CheckRequest{Targets: []string{string(make([]byte, 5<<20))}}
-	_, err := tcpshakerv1.NewShakerServiceClient(conn).Check(as(t.Context(), "edge"), big)
-	t.Log("too large:", status.Code(err))
-	err = conn.Invoke(as(t.Context(), "edge"), "/tcpshaker.v1.ShakerService/None", &healthpb.HealthCheckRequest{}, &healthpb.HealthCheckResponse{})
-	t.Log("unknown method:", status.Code(err))
-	stop()
-	for began := time.Now(); len(log.records(t)) < 2 && time.Since(began) < 10*time.Second; time.Sleep(time.Millisecond) {
-		// a line is written once gRPC has ended the RPC, which nobody waits for
-	}
-	if n := len(log.records(t)); n != 2 {
-		t.Errorf("2 RPCs, %d lines", n)
-	}
 }
 
 // TestStrangersDoNotFillTheLog: of calls that nobody known has made there are so many lines and no more, and all of them are counted.

@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
-	"io"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -27,18 +25,15 @@ func streamOf(t *testing.T, client client, ctx context.Context, targets []string
 	stream.CloseSend()
 	return func() map[tcpshakerv1.Reason]int {
 		got := make(map[tcpshakerv1.Reason]int)
-		for {
-			response, err := stream.Recv()
-			if errors.Is(err, io.EOF) {
-				return got
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+		err := readToEnd(stream, func(response *tcpshakerv1.StreamCheckResponse) {
 			for _, r := range response.Results {
 				got[r.Reason]++
 			}
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
+		return got
 	}
 }
 
@@ -164,15 +159,46 @@ func TestStalledStreamsSaveNothingUp(t *testing.T) {
 	})
 }
 
+// besideHonest serves a caller and an honest one, together at 1,000 handshakes a second.
+func besideHonest(t *testing.T, other caller) (client, *fakeProber) {
+	t.Helper()
+	c := callers(t, other, caller{name: "honest", allow: []string{everything}})
+	c.Rate = quota.Rate{PerSecond: 1000, Burst: 1000}
+	fake := always(open())
+	client, _ := start(t, Config{Prober: fake, Access: control(t, c)})
+	return client, fake
+}
+
+// TestSlowCallerBooksNothingAhead: one caller that may make 1 handshake per second must not take the whole service's rate from
+// the others by waiting in many RPCs.
+func TestSlowCallerBooksNothingAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, fake := besideHonest(t, caller{
+			name: "slow", allow: []string{everything}, limits: access.Caller{Rate: quota.Rate{PerSecond: 1, Burst: 1000}, RPCs: 64},
+		})
+		ctx, cancel := context.WithCancel(as(t.Context(), "slow"))
+		defer cancel()
+		for range 64 {
+			go ask(client, ctx, nil, targetsOf(1000)...)
+		}
+		synctest.Wait()
+		made := fake.total()
+		honest, done := context.WithTimeout(as(t.Context(), "honest"), 10*time.Second)
+		defer done()
+		_, err := ask(client, honest, nil, "192.0.2.1:80")
+		if err != nil {
+			t.Errorf("after %d handshakes of the slow caller the honest one gets: %v", made, err)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
 // TestNobodyBooksTheServiceAhead: a caller without a rate of its own, in as many Checks and streams as it likes, leaves the others their
 // turns at the rate of all.
 func TestNobodyBooksTheServiceAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := callers(t, caller{name: "greedy", allow: []string{everything}}, caller{name: "honest", allow: []string{everything}})
-		c.Rate = quota.Rate{PerSecond: 1000, Burst: 1000}
-		fake := always(open())
-		client, _, stop := startStoppable(t, Config{Prober: fake, Access: control(t, c)})
-		defer stop()
+		client, fake := besideHonest(t, caller{name: "greedy", allow: []string{everything}})
 		ctx, cancel := context.WithCancel(as(t.Context(), "greedy"))
 		defer cancel()
 		var wg sync.WaitGroup

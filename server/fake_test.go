@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -334,4 +336,18 @@ func listen(t *testing.T, network, address string) net.Listener {
 	}
 	t.Cleanup(func() { l.Close() })
 	return l
+}
+
+// readToEnd gives each response of a stream to see. Its error is nil where the stream ends with OK.
+func readToEnd(stream tcpshakerv1.ShakerService_StreamCheckClient, see func(*tcpshakerv1.StreamCheckResponse)) error {
+	for {
+		response, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		see(response)
+	}
 }

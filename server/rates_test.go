@@ -2,9 +2,7 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -145,15 +143,7 @@ func TestStreamIsSlowed(t *testing.T) {
 						stream.CloseSend()
 					})
 					index := uint64(0)
-					for {
-						response, err := stream.Recv()
-						if errors.Is(err, io.EOF) {
-							break
-						}
-						if err != nil {
-							t.Error(err)
-							return
-						}
+					err = readToEnd(stream, func(response *tcpshakerv1.StreamCheckResponse) {
 						for _, r := range response.Results {
 							if r.Verdict != reachable || r.Index != index {
 								t.Errorf("result %v, want index %d", r, index)
@@ -163,9 +153,9 @@ func TestStreamIsSlowed(t *testing.T) {
 						if most := burst + int(time.Since(began).Seconds()*perSecond); fake.total() > most {
 							t.Errorf("%d probes after %v, at most %d allowed", fake.total(), time.Since(began), most)
 						}
-					}
-					if index != each {
-						t.Errorf("%d results, want %d", index, each)
+					})
+					if err != nil || index != each {
+						t.Errorf("%d results, want %d; %v", index, each, err)
 					}
 				})
 			}
@@ -210,22 +200,15 @@ func TestDearTarget(t *testing.T) {
 		}
 		stream.CloseSend()
 		answered, last := 0, time.Duration(0)
-		for {
-			response, err := stream.Recv()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+		err = readToEnd(stream, func(response *tcpshakerv1.StreamCheckResponse) {
 			answered += len(response.Results)
 			last = time.Since(began)
 			if most := 16 + int(last.Seconds()*perSecond); fake.total() > most {
 				t.Errorf("%d probes after %v, at most %d allowed", fake.total(), last, most)
 			}
-		}
-		if answered != 7 || fake.total() != 2+32+2 {
-			t.Errorf("%d answers after %v, %d probes", answered, last, fake.total())
+		})
+		if err != nil || answered != 7 || fake.total() != 2+32+2 {
+			t.Errorf("%d answers after %v, %d probes; %v", answered, last, fake.total(), err)
 		}
 	})
 }

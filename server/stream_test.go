@@ -172,15 +172,8 @@ func TestSlowReaderHoldsBackItself(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 		n := 0
-		for {
-			response, err := stream.Recv()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			n += len(response.Results)
+		if err := readToEnd(stream, func(response *tcpshakerv1.StreamCheckResponse) { n += len(response.Results) }); err != nil {
+			t.Fatal(err)
 		}
 		if written := <-writing; written != messages || n != messages*perMessage {
 			t.Errorf("%d messages written, %d results", written, n)
