@@ -253,7 +253,7 @@ func (s *session) pay(targets []string, o *options) error {
 		paid := s.view
 		err := s.payOnce(cost)
 		switch changed := s.look(); {
-		case errors.Is(err, errAgain):
+		case errors.Is(err, errReplaced), errors.Is(err, errOverdue):
 		case err != nil || !changed:
 			return err
 		default:
@@ -262,42 +262,51 @@ func (s *session) pay(targets []string, o *options) error {
 	}
 }
 
-// errAgain says that what was charged is to be charged again: another view is in force than the one that was waited under, or it came
-// too late to be used.
-var errAgain = errors.New("to be charged again")
+// Why what a Check has paid for is to be paid for again.
+var (
+	errReplaced = errors.New("another view is in force than the one that was waited under")
+	errOverdue  = errors.New("what was paid for is overdue")
+)
 
 // payOnce charges cost under the view that there is, and waits until it may be used. With an error nothing stays charged, but for what
 // is overdue.
 func (s *session) payOnce(cost int) error {
-	if !s.view.Rated() {
-		return nil
-	}
 	wait, err := s.view.ChargeCaller(cost, s.timeLeft())
 	if err != nil {
 		return s.refusal(err)
 	}
-	err = s.pause(wait)
-	due := time.Now()
-	turn, over := s.view.Turn()
-	for ; err == nil && over != nil; turn, over = s.view.Turn() {
-		err = await(s, over)
+	if err = s.pause(wait); err == nil {
+		err = s.payInTurn(cost)
 	}
-	defer turn.End()
-	switch {
-	case err != nil:
-	case time.Since(due) > overdue:
-		return errAgain
-	default:
-		if wait, err = s.view.ChargeService(cost, s.timeLeft()); err != nil {
-			err = s.refusal(err)
-		} else if err = s.pause(wait); err != nil {
-			s.view.ReturnAll(s.view, 0, cost)
-		}
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errOverdue) {
 		s.view.ReturnCaller(cost)
 	}
 	return err
+}
+
+// payInTurn charges cost to the service, when it is this RPC's turn, and waits until it may be used.
+func (s *session) payInTurn(cost int) error {
+	due := time.Now()
+	turn, over := s.view.Turn()
+	for over != nil {
+		if err := await(s, over); err != nil {
+			return err
+		}
+		turn, over = s.view.Turn()
+	}
+	defer turn.End()
+	if time.Since(due) > overdue {
+		return errOverdue
+	}
+	wait, err := s.view.ChargeService(cost, s.timeLeft())
+	if err != nil {
+		return s.refusal(err)
+	}
+	if err := s.pause(wait); err != nil {
+		s.view.ReturnAll(s.view, 0, cost)
+		return err
+	}
+	return nil
 }
 
 // timeLeft is for how long the session may still work.
@@ -325,7 +334,7 @@ func await[T any](s *session, something <-chan T) error {
 	case <-something:
 		return nil
 	case <-s.view.Replaced():
-		return errAgain
+		return errReplaced
 	case <-s.work.Done():
 		if s.ctx.Err() == nil { // and this is the time to say so
 			return errRefused(s.view.Refuse(access.ServiceRate, s.view.Burst(), time.Second))

@@ -27,8 +27,8 @@ type held struct {
 	turns <-chan struct{} // where it is another's: closed when that is over
 }
 
-// overdue is how late a run may begin that was paid for, where the caller is slow to read its results. What it has paid is lost then: a
-// caller whose streams all stand still has no right to all that they might have had, at once.
+// overdue is how late what was paid for may begin, where the caller is slow to read its results, or waits for its turn at the service's
+// rate. What was paid is lost then: a caller whose streams all stand still has no right to all that they might have had, at once.
 const overdue = time.Second
 
 // hold takes a message whose targets feed is to take on.

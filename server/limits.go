@@ -45,12 +45,12 @@ type Limits struct {
 	Lookups int
 
 	// Connections is how many connections Run keeps open on all listeners together; one too many is closed at once. Where callers
-	// have to say who they are, it takes the place of the oldest one on which nobody has.
-	// Default 1,024.
+	// have to say who they are, it takes the place of the oldest one on which nobody has, or that one caller has beyond a quarter of
+	// them all. Default 1,024.
 	Connections int
 
-	// ConnectionsPerPeer is how many of them one IP address may have. Default 64. Connections by unix sockets have no
-	// address and count in Connections alone.
+	// ConnectionsPerPeer is how many of them one IPv4 address, or the /64 of an IPv6 one, may have. Default 64. Connections by unix
+	// sockets have no address and count in Connections alone.
 	ConnectionsPerPeer int
 }
 

@@ -123,7 +123,16 @@ func TestZeroViewAllowsNothing(t *testing.T) {
 		if err := charge(&v, 1); err != nil || v.Rated() || v.Destined() || v.AuditProbes() || v.Take(3) != 3 || v.Room() != nil {
 			t.Error("charged")
 		}
+		for _, book := range []func(int) (time.Duration, error){v.BookCaller, v.BookService} {
+			if wait, err := book(1); wait != 0 || err != nil {
+				t.Error("booked")
+			}
+		}
+		if turn, over := v.Turn(); turn != nil || over != nil || v.Replaced() != nil || v.Burst() != 0 {
+			t.Error("a turn")
+		}
 		v.Return(1)
+		v.ReturnAll(&View{}, 1, 1)
 		v.Add(1)
 		v.Denied()
 		v.Limited()

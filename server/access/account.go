@@ -22,7 +22,7 @@ type account struct {
 }
 
 // Turn is that of one RPC at the service's rate: of each caller one at a time may wait there, so that no caller can book so much
-// ahead that all others wait behind it. nil is the turn of who needs none.
+// ahead that all others wait behind it. View.Turn gives it; nil is the turn of who needs none. Its methods are for the RPC's handler.
 type Turn struct {
 	account *account
 	timer   *time.Timer
@@ -40,7 +40,8 @@ func (t *Turn) End() {
 	t.once.Do(t.account.endTurn)
 }
 
-// EndAfter ends it after d, whatever its RPC does meanwhile. Call it once; End may still end it before.
+// EndAfter ends it after d, or at once if d is not positive, whatever its RPC does meanwhile. Call it once; End may still end it
+// before.
 func (t *Turn) EndAfter(d time.Duration) {
 	switch {
 	case t == nil:

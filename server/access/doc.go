@@ -3,7 +3,7 @@
 // reload of the configuration replaces.
 //
 //	headers ─▶ Admit ─▶ Admission ──▶ Hold ─▶ the RPC's context, which ends when the caller is not let in any more
-//	                        └─ View ─▶ Addr, Name, Named ─▶ Charge… ─▶ Destination ─▶ the engine
+//	                        └─ View ─▶ Addr, Name, Named ─▶ Charge… or Book… ─▶ Destination ─▶ the engine
 //
 // A Control is open, where nobody is asked who they are, or closed, where everything is denied that is not allowed. What holds
 // at a moment is a snapshot that never changes; Update puts another in its place. An RPC asks for its View again with each
@@ -17,5 +17,7 @@
 //     and an Update gives nobody a fresh burst (TestUpdateKeepsAccounts).
 //  3. Nothing is exempt by method: without an identity there is the service's own health, and reflection where that was said
 //     (TestAnonymous).
-//  4. What is taken is given back, once: RPCs in Admission.Leave, targets by whoever took them (TestLeaveOnce).
+//  4. One caller, one turn: of all that a caller has waiting for the rate of all callers, one RPC stands in that queue
+//     (TestNobodyBooksTheServiceAhead, package server).
+//  5. What is taken is given back, once: RPCs in Admission.Leave, targets by whoever took them (TestLeaveOnce).
 package access

@@ -58,9 +58,9 @@ func (v *View) Replaced() <-chan struct{} {
 }
 
 // Turn gives this RPC its Turn at the service's rate. Where another RPC of the caller has it, over is not nil, and closed when that is
-// over; then ask again.
+// over; then ask again. Both are nil where there is no such rate, or nobody is asked who they are: then there are no turns.
 func (v *View) Turn() (turn *Turn, over <-chan struct{}) {
-	if v.account == nil || v.snapshot.Rate.PerSecond == 0 {
+	if v.account == nil || v.serviceRate().PerSecond == 0 {
 		return nil, nil
 	}
 	return v.account.takeTurn()
@@ -131,108 +131,106 @@ func (v *View) callerRate() quota.Rate {
 	return v.caller.Rate
 }
 
-// Rated reports whether handshakes are counted at all, but for destinations.
-func (v *View) Rated() bool {
-	return v.snapshot != nil && (v.callerRate().PerSecond > 0 || v.snapshot.Rate.PerSecond > 0)
+// serviceRate is that of all callers together.
+func (v *View) serviceRate() quota.Rate {
+	if v.snapshot == nil {
+		return quota.Rate{}
+	}
+	return v.snapshot.Rate
 }
+
+// Rated reports whether handshakes are counted at all, but for destinations.
+func (v *View) Rated() bool { return v.callerRate().PerSecond > 0 || v.serviceRate().PerSecond > 0 }
 
 // ChargeCaller takes n handshakes from the caller's own rate: they may be made after wait. It takes all or nothing: a *Refusal
 // tells that the rate does not allow n, or not before most has passed. Turn and ChargeService have to follow, once that wait is over:
-// who waits for a small rate of its own must not keep others from the service's meanwhile.
+// who waits for a small rate of its own must not keep others from the service's meanwhile. Without a rate, or with n 0, wait is 0
+// and nothing is taken, here and below.
 func (v *View) ChargeCaller(n int, most time.Duration) (wait time.Duration, err error) {
-	rate := v.callerRate()
-	if rate.PerSecond == 0 || n == 0 {
-		return 0, nil
+	if rate := v.callerRate(); rate.PerSecond > 0 {
+		wait, ok := v.account.bucket.Take(rate, now(), n, most)
+		return v.charged(CallerRate, rate, n, wait, ok)
 	}
-	wait, ok := v.account.bucket.Take(rate, now(), n, most)
-	if !ok {
-		return 0, v.Refuse(CallerRate, rate.Burst, untilWorthIt(rate, n, wait))
-	}
-	return wait, nil
-}
-
-// BookCaller is ChargeCaller for who can wait as long as it takes: n may be more than the rate allows at once. A *Refusal tells of
-// a wait of more than 36 years. BookService has to follow.
-func (v *View) BookCaller(n int) (wait time.Duration, err error) {
-	rate := v.callerRate()
-	if rate.PerSecond == 0 || n == 0 {
-		return 0, nil
-	}
-	wait, ok := v.account.bucket.Book(rate, now(), n)
-	if !ok {
-		return 0, v.Refuse(CallerRate, rate.Burst, wait)
-	}
-	return wait, nil
-}
-
-// BookService is BookCaller for the rate of all callers together.
-func (v *View) BookService(n int) (wait time.Duration, err error) {
-	if v.snapshot == nil || v.snapshot.Rate.PerSecond == 0 || n == 0 {
-		return 0, nil
-	}
-	wait, ok := v.control.service.Book(v.snapshot.Rate, now(), n)
-	if !ok {
-		return 0, v.Refuse(ServiceRate, v.snapshot.Rate.Burst, wait)
-	}
-	return wait, nil
-}
-
-// untilWorthIt is after how long to try n again at r, where wait is after how long the bucket has that many, or is full. What never
-// fits is not worth it before n come in any case, so that a caller that knows no better does not ask without a pause.
-func untilWorthIt(r quota.Rate, n int, wait time.Duration) time.Duration {
-	if n <= r.Burst {
-		return wait
-	}
-	return max(wait, time.Duration(min(float64(n)/r.PerSecond, 3600)*float64(time.Second)))
+	return 0, nil
 }
 
 // ChargeService is ChargeCaller for the rate of all callers together.
 func (v *View) ChargeService(n int, most time.Duration) (wait time.Duration, err error) {
-	if v.snapshot == nil || v.snapshot.Rate.PerSecond == 0 || n == 0 {
-		return 0, nil
+	if rate := v.serviceRate(); rate.PerSecond > 0 {
+		wait, ok := v.control.service.Take(rate, now(), n, most)
+		return v.charged(ServiceRate, rate, n, wait, ok)
 	}
-	wait, ok := v.control.service.Take(v.snapshot.Rate, now(), n, most)
-	if !ok {
-		return 0, v.Refuse(ServiceRate, v.snapshot.Rate.Burst, untilWorthIt(v.snapshot.Rate, n, wait))
+	return 0, nil
+}
+
+// BookCaller is ChargeCaller for who can wait as long as it takes: n may be more than the rate allows at once. A *Refusal tells of
+// a wait of more than 36 years. Turn and BookService have to follow.
+func (v *View) BookCaller(n int) (wait time.Duration, err error) {
+	if rate := v.callerRate(); rate.PerSecond > 0 {
+		wait, ok := v.account.bucket.Book(rate, now(), n)
+		return v.charged(CallerRate, rate, n, wait, ok)
 	}
-	return wait, nil
+	return 0, nil
+}
+
+// BookService is BookCaller for the rate of all callers together.
+func (v *View) BookService(n int) (wait time.Duration, err error) {
+	if rate := v.serviceRate(); rate.PerSecond > 0 {
+		wait, ok := v.control.service.Book(rate, now(), n)
+		return v.charged(ServiceRate, rate, n, wait, ok)
+	}
+	return 0, nil
+}
+
+// charged makes a *Refusal of what a bucket has not given. What never fits in it is not worth another try before n come in any case,
+// up to an hour, so that a caller that knows no better does not ask without a pause.
+func (v *View) charged(kind Kind, r quota.Rate, n int, wait time.Duration, ok bool) (time.Duration, error) {
+	if ok {
+		return wait, nil
+	}
+	if n > r.Burst {
+		wait = max(wait, time.Duration(min(float64(n)/r.PerSecond, 3600)*float64(time.Second)))
+	}
+	return 0, v.Refuse(kind, r.Burst, wait)
 }
 
 // Return gives back n handshakes that were charged to both, and are not made.
 func (v *View) Return(n int) {
-	if !v.Rated() || n == 0 {
-		return
-	}
 	v.ReturnCaller(n)
-	v.control.service.Return(v.snapshot.Rate, now(), n)
+	v.returnService(n)
 }
 
-// ReturnAll gives back handshakes that were charged under was, before v: so many to the caller, so many to the service. Where a rate
-// was raised since, what stands at it is forgiven already.
+// ReturnAll gives back handshakes that were charged under was, a View of the same RPC that v has replaced or is: so many to the caller,
+// so many to the service. Where a rate was raised since, what stands at it is forgiven already.
 func (v *View) ReturnAll(was *View, caller, service int) {
 	if v.callerRate().PerSecond <= was.callerRate().PerSecond {
 		was.ReturnCaller(caller)
 	}
-	if was.snapshot != nil && v.snapshot.Rate.PerSecond <= was.snapshot.Rate.PerSecond {
-		was.control.service.Return(was.snapshot.Rate, now(), service)
+	if v.serviceRate().PerSecond <= was.serviceRate().PerSecond {
+		was.returnService(service)
 	}
 }
 
 // ReturnCaller gives back n handshakes that were charged to the caller alone.
 func (v *View) ReturnCaller(n int) {
-	if rate := v.callerRate(); rate.PerSecond > 0 && n > 0 {
+	if rate := v.callerRate(); rate.PerSecond > 0 {
 		v.account.bucket.Return(rate, now(), n)
+	}
+}
+
+func (v *View) returnService(n int) {
+	if rate := v.serviceRate(); rate.PerSecond > 0 {
+		v.control.service.Return(rate, now(), n)
 	}
 }
 
 // Burst is the most that ChargeCaller and ChargeService can allow at once; 0: no limit.
 func (v *View) Burst() int {
 	burst := 0
-	if rate := v.callerRate(); rate.PerSecond > 0 {
-		burst = rate.Burst
-	}
-	if v.snapshot != nil && v.snapshot.Rate.PerSecond > 0 && (burst == 0 || v.snapshot.Rate.Burst < burst) {
-		burst = v.snapshot.Rate.Burst
+	for _, rate := range []quota.Rate{v.callerRate(), v.serviceRate()} {
+		if rate.PerSecond > 0 && (burst == 0 || rate.Burst < burst) {
+			burst = rate.Burst
+		}
 	}
 	return burst
 }

@@ -35,7 +35,7 @@ func (b *Bucket) Take(r Rate, now time.Time, n int, most time.Duration) (wait ti
 
 // Book is Take for who can wait and must not be refused: n may be more than a full bucket has, and waits for what is missing. So in a
 // span of t at most the greatest n and PerSecond × t are used, or Burst and that, if it is more. It is ok unless the wait would be
-// longer than 36 years.
+// longer than 36 years; then nothing is taken, and wait is as Take's. Without a rate, or with n less than 1, it is ok at once.
 func (b *Bucket) Book(r Rate, now time.Time, n int) (wait time.Duration, ok bool) {
 	if !r.limited() || n < 1 {
 		return 0, true
@@ -44,8 +44,8 @@ func (b *Bucket) Book(r Rate, now time.Time, n int) (wait time.Duration, ok bool
 	return time.Duration(nanoseconds), ok
 }
 
-// Return gives back n tokens of a Take or a Book that were not used, and no more than that; the bucket gets no fuller than full. It shortens
-// the waits of those who come later. The waits of those who wait already were told and stay, so a later taker may be served
+// Return gives back n tokens of a Take or a Book that were not used, and no more than that; the bucket gets no fuller than full. It
+// shortens the waits of those who come later. The waits of those who wait already were told and stay, so a later taker may be served
 // before them; with tokens that were given back since those began to wait, more than Burst may then be used at one time.
 //
 // In general: in any span, tokens that were given back in it, or while those waited who used theirs in it, come on top of

@@ -328,7 +328,7 @@ func allTexts(err error) []string {
 // errorTexts returns the errors that err holds, as many as a log should have lines for.
 func errorTexts(err error) []string {
 	const most = 100
-	all := strings.Split(err.Error(), "\n")
+	all := allTexts(err)
 	if len(all) > most {
 		all = append(all[:most], fmt.Sprintf("and %d more", len(all)-most))
 	}

@@ -38,13 +38,14 @@ var strangersRate = quota.Rate{PerSecond: 64 << 10, Burst: 256 << 10}
 // errTooMuch is what Read returns where that was exceeded.
 var errTooMuch = errors.New("connlimit: more bytes than a connection may bring before its caller is known")
 
-// New returns a Limit of so many connections in all, and so many from one IPv4 address, or the /64 of an IPv6 one; both at least 1, or nobody is let in.
+// New returns a Limit of so many connections in all, and so many from one IPv4 address, or the /64 of an IPv6 one; both at least 1, or
+// nobody is let in.
 func New(total, perPeer int) *Limit {
 	return &Limit{total: total, perPeer: perPeer, byPeer: make(map[netip.Addr]int), byCaller: make(map[string]int)}
 }
 
-// Vouching makes a connection too many take the place of the oldest one that nobody has vouched for (Vouch); of its own peer,
-// where that has too many. Call it before Wrap. It returns c.
+// Vouching makes a connection too many take the place of the oldest one that gives way, which is each that Vouch has not kept its
+// place for; of its own peer, where that has too many. Call it before Wrap. It returns c.
 func (c *Limit) Vouching() *Limit {
 	c.vouching = true
 	return c
