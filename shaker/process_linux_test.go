@@ -26,6 +26,7 @@ const role = "TCPSHAKER_ROLE"
 // process is a prober in a process of its own, in the same network.
 type process struct {
 	*exec.Cmd
+	in  io.Closer
 	out *bufio.Reader
 }
 
@@ -39,6 +40,10 @@ func startProcess(t *testing.T, test string, arg any) *process {
 	cmd := exec.CommandContext(patient(t), "/proc/self/exe", "-test.run=^"+test+"$")
 	cmd.Env = append(os.Environ(), role+"="+string(text))
 	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -46,7 +51,7 @@ func startProcess(t *testing.T, test string, arg any) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &process{cmd, bufio.NewReader(out)}
+	return &process{cmd, in, bufio.NewReader(out)}
 }
 
 // isProcess reports whether this is the prober, and reads what it is to know.
