@@ -267,19 +267,21 @@ func TestBareSYNIsNoAnswer(t *testing.T) {
 func TestStoppedLoopIsNotTheTargetsFault(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
 		quick, slow, mute := f.target(1), f.target(2), f.target(3)
-		const timeout = 60 * time.Millisecond
+		const timeout = 250 * time.Millisecond
+		// The loop stops when it is to read the answer of the quick one, until the deadlines of all three have long passed. The slow
+		// one answers meanwhile.
+		stopped := make(chan struct{})
+		var once sync.Once
+		stall := func() { once.Do(func() { close(stopped); stop(2 * timeout) }) }
 		testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
 			answer := syn.SYNACK(true)
 			switch syn.To {
 			case quick:
-				p.After(10*time.Millisecond, func() { p.Send(answer) })
+				p.Send(answer)
 			case slow:
-				p.After(30*time.Millisecond, func() { p.Send(answer) })
+				p.After(0, func() { <-stopped; p.Send(answer) })
 			}
 		}))
-		// The loop stops when it has read the answer of the quick one, until the deadlines of all three have long passed.
-		var once sync.Once
-		stall := func() { once.Do(func() { stop(2 * timeout) }) }
 		e := newEngine(t, Config{Mode: mode, Shards: 1, hooks: hooks{beforeReading: stall}})
 		batch, err := e.Submit(patient(t), []Probe{
 			{ID: 0, Addr: quick, Timeout: timeout}, {ID: 1, Addr: slow, Timeout: timeout}, {ID: 2, Addr: mute, Timeout: timeout},

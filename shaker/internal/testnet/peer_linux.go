@@ -145,9 +145,15 @@ func (p *Peer) Log() []Segment {
 	return append([]Segment(nil), p.log...)
 }
 
-// Flow returns the kinds of the segments between two ends so far, in order.
+// Flow returns the kinds of the segments between two ends so far, in order: that of the Peer's own is when it means to send them,
+// perhaps before it has seen what was on its way to it by then.
 func (p *Peer) Flow(from, to netip.AddrPort) []string {
 	return flowOf(p.Log(), from, to)
+}
+
+// Sent returns the kinds of the segments that one end has sent to the other so far, in order.
+func (p *Peer) Sent(from, to netip.AddrPort) []string {
+	return kindsOf(p.Log(), func(s *Segment) bool { return s.From == from && s.To == to })
 }
 
 // After calls f after a delay. The Peer waits for it before it ends.

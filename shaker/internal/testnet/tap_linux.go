@@ -154,9 +154,13 @@ func (t *Tap) Flow(from, to netip.AddrPort) []string {
 
 // flowOf returns the kinds of the segments between two ends, in order.
 func flowOf(log []Segment, from, to netip.AddrPort) []string {
+	return kindsOf(log, func(s *Segment) bool { return s.From == from && s.To == to || s.From == to && s.To == from })
+}
+
+func kindsOf(log []Segment, of func(*Segment) bool) []string {
 	var kinds []string
 	for i := range log {
-		if s := &log[i]; s.From == from && s.To == to || s.From == to && s.To == from {
+		if s := &log[i]; of(s) {
 			kinds = append(kinds, s.Kind())
 		}
 	}
