@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -296,7 +297,11 @@ func loadedProber(t *testing.T, mode Mode) {
 	}
 }
 
-// TestKilledAtFullLoad: kill -9, at any moment of an engine that knocks at a listener as fast as it can, and nobody is noticed.
+// soonGone is far less than the 200 ms after which the kernel sends a held-back ACK, for whoever is late, also in dying.
+const soonGone = 150 * time.Millisecond
+
+// TestKilledAtFullLoad: kill -9, at any moment of an engine that knocks at a listener as fast as it can, and nobody is noticed; but
+// of a process that this machine has let stand still, before or while it died, nothing is proved.
 func TestKilledAtFullLoad(t *testing.T) {
 	testnet.Private(t)
 	const kills = 5
@@ -313,8 +318,8 @@ func TestKilledAtFullLoad(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range batch.All() {
-				if e.Stats().Started > 1000 {
-					os.Stdout.WriteString("running\n")
+				if s := e.Stats(); s.Started > 1000 {
+					fmt.Printf("%d\nrunning\n", s.LongestTurn)
 				}
 			}
 		}
@@ -326,11 +331,19 @@ func TestKilledAtFullLoad(t *testing.T) {
 			prober := startProcess(t, "TestKilledAtFullLoad", knockers{mode, l.Addr})
 			prober.await(t, "running")
 			<-time.After(rand.N(20 * time.Millisecond))
+			killed := time.Now()
 			prober.signal(t, unix.SIGKILL)
+			said, _ := io.ReadAll(prober.out)
 			_ = prober.Wait()
-		}
-		if n := l.Noticed(t); n != 0 {
-			t.Errorf("%d noticed", n)
+			still := time.Since(killed) // for how long nobody may have looked after a socket
+			for line := range strings.Lines(string(said)) {
+				if turn, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64); err == nil {
+					still = max(still, time.Duration(turn))
+				}
+			}
+			if n := l.Noticed(t); n > 0 && still < soonGone {
+				t.Errorf("%d noticed; it stood still for %s at most", n, still)
+			}
 		}
 	})
 }
@@ -339,7 +352,7 @@ func TestKilledAtFullLoad(t *testing.T) {
 // sockets, and each sends an RST, not a FIN, which would be an ACK and make the connection.
 func TestKilledProberIsNotNoticed(t *testing.T) {
 	testnet.Private(t)
-	const sockets = 300 // few enough to be opened and closed within 150 ms on a busy machine
+	const sockets = 300 // few enough to be opened and closed within soonGone on a busy machine
 	var addr netip.AddrPort
 	if isProcess(t, &addr) {
 		var scratch sockaddr
@@ -365,7 +378,7 @@ func TestKilledProberIsNotNoticed(t *testing.T) {
 			_ = prober.Wait()
 			took := time.Since(began) // until the last of its sockets was closed
 			after := testnet.Counters(t)
-			if n := l.Noticed(t); n != 0 && took < 150*time.Millisecond {
+			if n := l.Noticed(t); n != 0 && took < soonGone {
 				t.Errorf("%d of %d handshakes were noticed", n, sockets)
 			}
 			if n := after["TcpActiveOpens"] - before["TcpActiveOpens"]; n < sockets {
