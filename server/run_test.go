@@ -183,7 +183,7 @@ func TestShutdownInOrder(t *testing.T) {
 	late := open()
 	late.after = 50 * time.Millisecond
 	fake := byAddress(script{"192.0.2.1:80": answers(late)}) // others hang
-	conns, stop, done := runServer(t, Config{Prober: fake}, 300*time.Millisecond)
+	conns, stop, done := runServer(t, Config{Prober: fake}, 2*time.Second)
 	conn := conns[0]
 	client := tcpshakerv1.NewShakerServiceClient(conn)
 	watch, err := healthpb.NewHealthClient(conn).Watch(t.Context(), &healthpb.HealthCheckRequest{})

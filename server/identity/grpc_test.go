@@ -183,12 +183,12 @@ func TestSilence(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := listenTCP(t)
 			serve(t, l, newState(t, tlsOf, edge), grpc.ConnectionTimeout(timeout))
+			begin := time.Now()
 			conn, err := net.Dial("tcp", l.Addr().String())
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			begin := time.Now()
 			conn.SetDeadline(begin.Add(20 * time.Second))
 			_, err = io.Copy(io.Discard, conn)
 			if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {

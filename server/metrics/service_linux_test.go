@@ -81,11 +81,10 @@ func startService(t *testing.T) service {
 // returns what it asked about.
 func (s service) use(t *testing.T) (targets []string) {
 	t.Helper()
-	open, closed := listen(t), listen(t)
+	open := listen(t)
 	t.Cleanup(func() { open.Close() })
-	closed.Close()
 	_, port, _ := net.SplitHostPort(open.Addr().String())
-	targets = []string{open.Addr().String(), closed.Addr().String(), "target.example:" + port, "no-target"}
+	targets = []string{open.Addr().String(), "127.0.0.1:1", "target.example:" + port, "no-target"}
 	client := tcpshakerv1.NewShakerServiceClient(s.conn)
 	if _, err := client.Check(t.Context(), &tcpshakerv1.CheckRequest{Targets: targets}); err != nil {
 		t.Fatal(err)

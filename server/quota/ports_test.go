@@ -81,10 +81,14 @@ func TestPortsSlide(t *testing.T) {
 	let, refused := 0, 0
 	for now := time.Duration(0); now < 30*minute; now += time.Duration(r.ExpFloat64() * float64(700*ms)) {
 		port := 1 + r.IntN(80)
-		live := 0
+		live, perhaps := 0, 0 // a port may count a little longer
 		for other, touched := range last {
-			if other != port && now-touched < minute {
+			switch age := now - touched; {
+			case other == port || age >= minute+slack:
+			case age < minute:
 				live++
+			default:
+				perhaps++
 			}
 		}
 		if n, _ := portsOf(d, l, now, "edge", "192.0.2.1", port, port); n == 1 {
@@ -95,8 +99,8 @@ func TestPortsSlide(t *testing.T) {
 			}
 		} else {
 			refused++
-			if live < 50 {
-				t.Fatalf("after %v: port %d refused, with %d others", now, port, live)
+			if live+perhaps < 50 {
+				t.Fatalf("after %v: port %d refused, with %d others", now, port, live+perhaps)
 			}
 		}
 	}

@@ -18,11 +18,12 @@ import (
 // What an attack may do to the service: its memory stays below attackedRSS, and comes back to at most heapSlack above what the heap
 // was before; an honest Check of one target is answered within its deadline.
 const (
-	attackedRSS = 384 << 20 // 200,000 outstanding targets of 1 KB are the most that a caller may hold by default; twice, for the collector
+	// 200,000 outstanding targets of 1 KB are the most that a caller may hold by default; twice, for the collector; and the daemon.
+	attackedRSS = 512 << 20
 	heapSlack   = 48 << 20
 	fdSlack     = 40              // idle sockets of the engine, which has more or fewer of them from one moment to the next
 	honestTime  = 5 * time.Second // by far, also where a machine of two cores has another's work to do; the slowest is printed
-	backTime    = 10 * time.Second
+	backTime    = 30 * time.Second
 )
 
 // holdings are what a process holds.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -39,8 +40,12 @@ type tally struct {
 	Seen      map[string]map[string]int
 	Processor time.Duration // that the hostile process has used
 
-	mu sync.Mutex
+	mu       sync.Mutex
+	underWay chan struct{} // closed once each of floods has had an answer
 }
+
+// floods are the attacks that a rate bounds.
+var floods = []string{"ports", "address", "prefix", "prefix6", "rate"}
 
 func (t *tally) add(attack, what string, n int) {
 	t.mu.Lock()
@@ -49,6 +54,10 @@ func (t *tally) add(attack, what string, n int) {
 		t.Seen[attack] = make(map[string]int)
 	}
 	t.Seen[attack][what] += n
+	if t.underWay != nil && !slices.ContainsFunc(floods, func(f string) bool { return t.Seen[f] == nil }) {
+		close(t.underWay)
+		t.underWay = nil
+	}
 }
 
 func (t *tally) results(attack string, results []*tcpshakerv1.CheckResult) {
@@ -89,9 +98,10 @@ func (t *tally) only(tt *testing.T, attack string, words ...string) {
 type hostile struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer
-	stdout io.Reader
+	stdout *bufio.Reader
 }
 
+// startHostile returns once the attacks are under way.
 func startHostile(t *testing.T) *hostile {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
@@ -110,7 +120,13 @@ func startHostile(t *testing.T) *hostile {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	return &hostile{cmd, stdin, stdout}
+	h := &hostile{cmd, stdin, bufio.NewReader(stdout)}
+	late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	defer late.Stop()
+	if _, err := h.stdout.ReadString('\n'); err != nil {
+		t.Fatalf("the hostile callers do not come to their attacks: %v", err)
+	}
+	return h
 }
 
 // end ends the attacks and returns what became of them.
@@ -129,7 +145,12 @@ func runHostile() int {
 	// Hostile callers are on machines of their own: they must not take the processor from those who are measured.
 	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 10)
 	ctx, cancel := context.WithCancel(context.Background())
-	t := &tally{Seen: make(map[string]map[string]int)}
+	underWay := make(chan struct{})
+	t := &tally{Seen: make(map[string]map[string]int), underWay: underWay}
+	go func() {
+		<-underWay
+		fmt.Println("under way")
+	}()
 	var wg sync.WaitGroup
 	for _, attack := range attacks {
 		wg.Go(func() {

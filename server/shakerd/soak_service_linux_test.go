@@ -80,6 +80,7 @@ type soaked struct {
 	*exec.Cmd
 	config string
 	ended  chan struct{} // closed at the log's end
+	loads  chan struct{} // something for each reload that was asked for and done, well or not
 
 	// Of the log's goroutine, until ended:
 	lines int
@@ -88,7 +89,7 @@ type soaked struct {
 
 func startSoaked(t *testing.T) *soaked {
 	t.Helper()
-	s := &soaked{config: filepath.Join(t.TempDir(), "shakerd.yaml"), ended: make(chan struct{})}
+	s := &soaked{config: filepath.Join(t.TempDir(), "shakerd.yaml"), ended: make(chan struct{}), loads: make(chan struct{}, 1)}
 	s.configure(t, soakConfig("info"))
 	s.Cmd = exec.Command("/proc/self/exe", "--log-format", "json", "--config", s.config)
 	s.Env = append(os.Environ(), asCommand+"=1")
@@ -109,6 +110,9 @@ func startSoaked(t *testing.T) *soaked {
 			if !told && bytes.Contains(line, []byte(`"msg":"serving"`)) {
 				told = true
 				close(serving)
+			}
+			if bytes.Contains(line, []byte(`"why":"SIGHUP"`)) {
+				s.loads <- struct{}{}
 			}
 			trouble := bytes.Contains(line, []byte(`"level":"ERROR"`)) && !bytes.Contains(line, []byte("configuration"))
 			if len(s.bad) < 20 && (trouble || !told || line[0] != '{' || bytes.Contains(line, []byte("panic"))) {
@@ -160,6 +164,12 @@ func (s *soaked) reloads(t *testing.T, every time.Duration, stop <-chan struct{}
 		s.configure(t, text)
 		if err := s.Process.Signal(syscall.SIGHUP); err != nil {
 			t.Error(err)
+			return
+		}
+		select {
+		case <-stop:
+			return
+		case <-s.loads:
 		}
 	}
 }

@@ -27,8 +27,8 @@ type wiretap struct {
 	err  error
 }
 
-// tapFilter lets pass what is sent, and is a SYN without ACK or UDP (classic BPF, linux/filter.h; on a cooked packet socket
-// the IP header comes first). What it drops costs nothing.
+// tapFilter lets pass what is sent, and is a SYN without ACK or UDP, but not to 198.18.0.0/18, which the honest caller may have and
+// has most (classic BPF, linux/filter.h; on a cooked packet socket the IP header comes first). What it drops costs nothing.
 func tapFilter() []unix.SockFilter {
 	const (
 		word     = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
@@ -44,10 +44,13 @@ func tapFilter() []unix.SockFilter {
 	)
 	return []unix.SockFilter{
 		{Code: word, K: kind},
-		{Code: equal, K: unix.PACKET_OUTGOING, Jf: 17},
+		{Code: equal, K: unix.PACKET_OUTGOING, Jf: 20},
 		{Code: word, K: protocol},
-		{Code: equal, K: unix.ETH_P_IPV6, Jt: 8},
-		{Code: equal, K: unix.ETH_P_IP, Jf: 14},
+		{Code: equal, K: unix.ETH_P_IPV6, Jt: 11},
+		{Code: equal, K: unix.ETH_P_IP, Jf: 17},
+		{Code: word, K: 16},
+		{Code: and, K: 0xffff_c000},
+		{Code: equal, K: 198<<24 | 18<<16, Jt: 14},
 		{Code: octet, K: 9},
 		{Code: equal, K: unix.IPPROTO_UDP, Jt: 11},
 		{Code: equal, K: unix.IPPROTO_TCP, Jf: 11},

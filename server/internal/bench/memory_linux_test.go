@@ -106,8 +106,9 @@ func flyingTask(t task) (figures, error) {
 // settled returns how many probes are in flight once that changes no more.
 func settled(e *shaker.Engine) (n int) {
 	const settling = 300 * time.Millisecond
-	for since := time.Now(); time.Since(since) < settling; time.Sleep(10 * time.Millisecond) {
-		if now := e.Stats().InFlight; now != n {
+	began := time.Now()
+	for since := began; time.Since(since) < settling; time.Sleep(10 * time.Millisecond) {
+		if now := e.Stats().InFlight; now != n || n == 0 && time.Since(began) < 10*time.Second { // where there are none yet
 			n, since = now, time.Now()
 		}
 	}

@@ -32,7 +32,7 @@ var sizes = map[string]size{
 		flying: 16_000, engines: 50, streams: 500, flat: 4_000_000, idle: time.Minute,
 	},
 	"smoke": {
-		rounds: 1, probes: 400, targets: 600, checks: 128, beside: 2_000, quiet: 50 * time.Millisecond,
+		rounds: 1, probes: 400, targets: 600, checks: 128, beside: 10_000, quiet: 250 * time.Millisecond,
 		flying: 200, engines: 2, streams: 20, flat: 5_000, idle: 50 * time.Millisecond,
 	},
 }
