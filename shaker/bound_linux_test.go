@@ -35,7 +35,7 @@ func TestMemoryBounds(t *testing.T) {
 				t.Errorf("probe %d: %s, queued %s, elapsed %s; want at least %s and %s", i, r.String(), r.Queued, r.Elapsed, waited, timeout)
 			}
 		}
-		if n := onTheWire(t, tap, results, "SYN"); n != probes {
+		if n := onTheWire(t, e, tap, results, "SYN"); n != probes {
 			t.Errorf("%d SYNs on the wire, want %d", n, probes)
 		}
 

@@ -35,7 +35,7 @@ func TestTheKernelCountsNoConnection(t *testing.T) {
 					}
 				}
 				after := testnet.Counters(t)
-				if n := onTheWire(t, tap, results, "SYN SYN-ACK RST"); n != probes && !stopped(e) {
+				if n := onTheWire(t, e, tap, results, "SYN SYN-ACK RST"); n != probes && !stopped(e) {
 					t.Errorf("%d handshakes on the wire, want %d", n, probes)
 				}
 				embryos := probes
@@ -100,7 +100,7 @@ func TestListenersOfEveryKind(t *testing.T) {
 						t.Errorf("%s +%d, want +%d", name, got, want)
 					}
 				}
-				if n := onTheWire(t, tap, results, "SYN SYN-ACK RST"); n != probes && !stopped(e) {
+				if n := onTheWire(t, e, tap, results, "SYN SYN-ACK RST"); n != probes && !stopped(e) {
 					t.Errorf("%d handshakes on the wire, want %d", n, probes)
 				}
 				if n := l.Noticed(t); n != 0 && !stopped(e) {
@@ -128,7 +128,7 @@ func TestFullQueueIsSilence(t *testing.T) {
 				t.Error(r.String())
 			}
 		}
-		if n := onTheWire(t, tap, results, "SYN"); n != probes && !stopped(e) {
+		if n := onTheWire(t, e, tap, results, "SYN"); n != probes && !stopped(e) {
 			t.Errorf("%d SYNs on the wire, want %d", n, probes)
 		}
 	})

@@ -157,7 +157,7 @@ func TestTheOtherMachineCountsNoConnection(t *testing.T) {
 						t.Fatalf("%s, silence %s", r.String(), r.Silence)
 					}
 				}
-				if n := onTheWire(t, tap, results, "SYN SYN-ACK RST"); n != probes && !stopped(e) {
+				if n := onTheWire(t, e, tap, results, "SYN SYN-ACK RST"); n != probes && !stopped(e) {
 					t.Errorf("%d handshakes on the wire, want %d", n, probes)
 				}
 				embryos, resets := probes, 0
