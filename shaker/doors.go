@@ -6,18 +6,12 @@ import (
 )
 
 // doors knows of each local port what the engine's own probes do there. The shards share it, a few words for each port. It finds
-// answers that are not the target's to this probe:
+// crossings:
 //
-// A crossing. Toward a closed port of this very host there may be one of our own sockets that the kernel gave just that port to
+// Toward a closed port of this very host there may be one of our own sockets that the kernel gave just that port to
 // send from, and that is knocking at the port we send from. The two SYNs cross, and each of the two is answered (a simultaneous
 // open, RFC 9293 section 3.5; where the SYN of the other came before we were there, its answer to ours looks like any
 // listener's). So nothing in the answer tells, but that some probe of ours was under way to our source port while ours was.
-//
-// A stale reset. A server that still waits for the last ACK of an earlier handshake from our source port, because our RST or its
-// SYN-ACK was lost, answers a SYN whose sequence number lies in the window of that handshake with an RST, though its port is open
-// (tcp_check_req, net/ipv4/tcp_minisocks.c), and forgets the handshake. Of a new socket, the kernel takes the number from a
-// clock for each pair of ends, 65,536 in 4.2 ms (secure_tcp_seq, net/core/secure_seq.c); one that is used again goes on
-// 65,538 higher with each use. So a new socket's number can lie there if an earlier one, with all its uses, had come as far.
 type doors struct {
 	all []door // of the ports from lowestDoor on
 }
@@ -29,15 +23,11 @@ const lowestDoor = 1024
 type door struct {
 	knocking atomic.Int32 // probes under way to a target with this port
 	left     atomic.Int64 // clock of the last of them that ended
-	reached  atomic.Int64 // clock that sequence numbers of SYNs sent from this port have come to
 }
-
-// sequenceStep is by how much a use of a socket takes its sequence number on, in time of the kernel's clock for new ones.
-const sequenceStep = 4200 * time.Microsecond
 
 // settling is the least age of a socket whose probe nobody answered when it is closed, and its source port free for another
 // socket, be it of another engine or process: after 4.2 ms that one's sequence number is beyond the window of a server
-// that still waits, see doors, where the old one was at its first use.
+// that still waits, see lastAnswers, where the old one was at its first use.
 const settling = int64(10 * time.Millisecond)
 
 func newDoors() doors { return doors{all: make([]door, 1<<16-lowestDoor)} }
@@ -71,22 +61,12 @@ func (d *doors) crossed(port uint16, began int64) bool {
 	return door == nil || door.knocking.Load() > 0 || door.left.Load() >= began
 }
 
-// send notes how far the sequence number of a SYN from the port has come: began is the clock of the first use of its socket, uses how
-// many there have been since. It returns how far others had come before.
-func (d *doors) send(port uint16, began int64, uses int) (before int64) {
-	door := d.of(port)
-	if door == nil {
-		return 0
-	}
-	return later(&door.reached, began+int64(uses)*int64(sequenceStep)+settling)
-}
-
-// later sets a clock on, never back, and returns what it was.
-func later(at *atomic.Int64, to int64) (was int64) {
+// later sets a clock on, never back.
+func later(at *atomic.Int64, to int64) {
 	for {
-		was = at.Load()
+		was := at.Load()
 		if was >= to || at.CompareAndSwap(was, to) {
-			return was
+			return
 		}
 	}
 }

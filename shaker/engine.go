@@ -24,7 +24,9 @@ type Engine struct {
 	bound       InFlightBound
 	boundDetail string
 
-	doors      doors
+	doors       doors
+	lastAnswers lastAnswers
+
 	usualDrops uint32        // segments that this kernel counts as dropped in a handshake in which nothing is amiss
 	turn       atomic.Uint32 // which shard the next small batch goes to
 	closed     atomic.Bool

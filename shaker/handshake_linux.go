@@ -29,10 +29,12 @@ func sinceACK(info *tcpInfo) time.Duration {
 	return time.Duration(info.Last_ack_recv) * time.Millisecond
 }
 
-// How often one probe is made again because its answer may have been to another probe of ours, see doors. Crossings stay on this
+// How often one probe is made again because its answer may have been to another probe of ours, see lastAnswers and doors. From few ports,
+// each a few milliseconds after its last use, every handshake whose RST was lost has its stale reset: where one of 64 is lost, five in a
+// row are one in a thousand million. Of a target that has just been closed each try is a SYN in vain, once. Crossings stay on this
 // host, and where one is likely the next is as well: another loop that is stopped knocks at as many ports as it starts in a turn.
 const (
-	mostStaleRepeats = 3
+	mostStaleRepeats = 4
 	mostRepeats      = 16
 )
 
@@ -61,9 +63,6 @@ func (s *shard) begin(sh *share, j *job, at *address) {
 		s.counters.QueueWait.observe(time.Duration(started - j.queued))
 	}
 	x.job, x.address, x.started = *j, at, started
-	if x.uses == 0 {
-		x.first = started
-	}
 	s.table.fly(i, sh)
 	s.deadlines.set(i, after(started, j.timeout))
 }
@@ -103,6 +102,7 @@ func (s *shard) open(i int32, r *Result, again bool) {
 	if stall := s.engine.config.hooks.stall; stall != nil {
 		stall()
 	}
+	s.engine.lastAnswers.other(x.address.key)
 	left := disconnect(x.fd) == 0
 	if stall := s.engine.config.hooks.afterLeaving; stall != nil {
 		stall()
@@ -140,7 +140,7 @@ func (s *shard) moveAside(x *slot) {
 	x.usesLeft = 0
 }
 
-// repeat ends a handshake whose answer may not be the target's to it, see doors, and has another made in its place, from another
+// repeat ends a handshake whose answer may not be the target's to it, see doors and lastAnswers, and has another made in its place, from another
 // port. Where that keeps happening, the answer is that we cannot tell.
 func (s *shard) repeat(i int32, r *Result) {
 	x := &s.table.slots[i]
@@ -182,6 +182,7 @@ func (s *shard) dropped(i int32, why error) {
 		r.Retransmits = s.info.Total_retrans
 	}
 	r.Outcome, r.Err = Canceled, why
+	s.engine.lastAnswers.other(s.table.slots[i].address.key)
 	sh := s.table.slots[i].share
 	s.land(i)
 	s.doom(i)
@@ -203,7 +204,6 @@ func (s *shard) bury() {
 func (s *shard) result(i int32) Result {
 	x := &s.table.slots[i]
 	source := localAddr(x.fd, &s.scratch)
-	s.reached = s.engine.doors.send(source.Port(), x.first, int(x.uses))
 	return Result{
 		ID:      x.job.id,
 		Addr:    x.job.addr,
@@ -288,7 +288,6 @@ func (s *shard) release(at *address) {
 func (s *shard) takeSocket(v6 bool) (int32, syscall.Errno) {
 	if i := s.table.takeIdle(v6, s.random()); i != none {
 		s.table.slots[i].usesLeft--
-		s.table.slots[i].uses++
 		return i, 0
 	}
 	i := s.table.takeVacant()
@@ -307,7 +306,7 @@ func (s *shard) takeSocket(v6 bool) (int32, syscall.Errno) {
 			if opened := s.engine.config.hooks.opened; opened != nil {
 				opened(fd)
 			}
-			x.fd, x.v6, x.uses, x.drops = int32(fd), v6, 0, 0
+			x.fd, x.v6, x.drops = int32(fd), v6, 0
 			x.usesLeft = uint16(leastUses - 1 + s.random()%(mostUses-leastUses+1))
 			s.counters.SocketsOpened++
 			return i, 0

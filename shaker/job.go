@@ -12,7 +12,7 @@ type job struct {
 	id      uint64
 	addr    netip.AddrPort // unmapped
 	scope   uint32         // of addr: the index of its zone's interface, 0 without a zone
-	repeats uint8          // handshakes that were made for it in vain, see doors
+	repeats uint8          // handshakes that were made for it in vain, see doors and lastAnswers
 	timeout time.Duration
 	queued  int64 // clock of its acceptance
 }

@@ -20,6 +20,7 @@ func (s *shard) expired(i int32) {
 	}
 	r := s.result(i)
 	r.Outcome, r.Retransmits = TimedOut, s.info.Total_retrans
+	s.engine.lastAnswers.other(s.table.slots[i].address.key)
 	s.finish(i, &r, false)
 }
 
@@ -58,7 +59,7 @@ func (s *shard) judge(i int32) bool {
 	case errno != 0:
 		r.Outcome, r.Cause = answeredWith(errno)
 		r.Errno = errno
-		if r.Outcome == Refused && x.uses == 0 && x.job.repeats < mostStaleRepeats && x.started < s.reached {
+		if r.Outcome == Refused && x.job.repeats < mostStaleRepeats && s.engine.lastAnswers.wasOther(x.address.key) {
 			s.counters.StaleResets++
 			s.repeat(i, &r)
 			return true
@@ -70,6 +71,11 @@ func (s *shard) judge(i int32) bool {
 		return false
 	default: // the socket has died without a reason; not seen on any kernel
 		r.Outcome, r.Cause = LocalError, LocalResources
+	}
+	if r.Outcome == Refused {
+		s.engine.lastAnswers.refused(x.address.key)
+	} else {
+		s.engine.lastAnswers.other(x.address.key)
 	}
 	s.finish(i, &r, again)
 	return true

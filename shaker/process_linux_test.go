@@ -118,7 +118,7 @@ func (p *process) rest(t *testing.T) string {
 // stoppedTimeout is far longer than it takes to stop a process, and shorter than any stop.
 const stoppedTimeout = 290 * time.Millisecond
 
-// TestStoppedProcess: SIGSTOP, for 300 ms and for 3 s, while probes are in flight: what the target answered meanwhile is its answer
+// TestStoppedProcess: SIGSTOP, for 400 ms and for 3 s, while probes are in flight: what the target answered meanwhile is its answer
 // when the process goes on, long after the timeout, and only what nobody answered has timed out. A silence that was broken
 // meanwhile, because the kernel sent the held-back ACK, is not called proven.
 func TestStoppedProcess(t *testing.T) {
@@ -132,7 +132,7 @@ func TestStoppedProcess(t *testing.T) {
 		return
 	}
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
-		stops := []time.Duration{300 * time.Millisecond}
+		stops := []time.Duration{400 * time.Millisecond}
 		if long() || mode == Reuse && !f.v6 {
 			stops = append(stops, 3*time.Second)
 		}

@@ -399,9 +399,9 @@ func TestPaceIsSmooth(t *testing.T) {
 // TestLaterIsNeverEarlier: whoever tells of an earlier time later changes nothing.
 func TestLaterIsNeverEarlier(t *testing.T) {
 	var at atomic.Int64
-	for _, step := range []struct{ to, was, is int64 }{{5, 0, 5}, {3, 5, 5}, {9, 5, 9}} {
-		if was := later(&at, step.to); was != step.was || at.Load() != step.is {
-			t.Errorf("%d after %d: %d: set back", step.to, was, at.Load())
+	for _, step := range []struct{ to, is int64 }{{5, 5}, {3, 5}, {9, 9}} {
+		if later(&at, step.to); at.Load() != step.is {
+			t.Errorf("%d after %d: set back", at.Load(), step.to)
 		}
 	}
 	d := newDoors()
@@ -412,6 +412,37 @@ func TestLaterIsNeverEarlier(t *testing.T) {
 	d.leave(2000)
 	if d.knock(65535); !d.crossed(65535, never) || !d.crossed(2000, 0) || d.crossed(2000, never) {
 		t.Error("who knocks may answer, and who left since")
+	}
+}
+
+// TestLastAnswers: of a target that has not refused this is known until it refuses, or one of the same cell puts it out; of others
+// nothing is.
+func TestLastAnswers(t *testing.T) {
+	l := newLastAnswers()
+	of := func(i int) netip.AddrPort {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), uint16(1+i>>8))
+	}
+	_, cell := l.of(of(0))
+	same := 1
+	for ; ; same++ {
+		if _, other := l.of(of(same)); other == cell {
+			break
+		}
+	}
+	if l.wasOther(of(0)) {
+		t.Error("it was never asked")
+	}
+	l.other(of(0))
+	l.refused(of(same))
+	if !l.wasOther(of(0)) || l.wasOther(of(same)) {
+		t.Error("it has not refused, and its neighbour was never heard of")
+	}
+	l.other(of(same))
+	if l.wasOther(of(0)) || !l.wasOther(of(same)) {
+		t.Error("a cell is for the last of its targets")
+	}
+	if l.refused(of(same)); l.wasOther(of(same)) {
+		t.Error("it has refused")
 	}
 }
 

@@ -38,7 +38,7 @@ func TestResentSYNsOnTheWire(t *testing.T) {
 			}
 			before := testnet.Counters(t)
 			batch, err := e.Submit(patient(t), probesOf(probes, func(i int) Probe {
-				return Probe{Addr: netip.AddrPortFrom(h.Far4, uint16(1+i%60_000)), Timeout: 1200 * time.Millisecond}
+				return Probe{Addr: netip.AddrPortFrom(h.Far4, uint16(1+i%60_000)), Timeout: 1500 * time.Millisecond}
 			}))
 			if err != nil {
 				t.Fatal(err)

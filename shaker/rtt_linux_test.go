@@ -75,7 +75,7 @@ func TestRoundTripsAndRetransmits(t *testing.T) {
 		for i, r := range results {
 			s, w := scripts[i], wire[r.Addr]
 			what := fmt.Sprintf("SYN %d answered after %s, timestamps %t: %s, RTT %s of %s", s.nth, s.delay, s.timestamps, r.String(), r.RTT, r.Elapsed)
-			if r.Outcome != Open || r.Retransmits != uint32(s.nth-1) || r.Silence == Broken || (r.Options&Timestamps != 0) != s.timestamps {
+			if r.Outcome != Open || r.Retransmits != uint32(s.nth-1) || r.Silence == Broken && !slices.Contains(peer.Sent(r.Source, r.Addr), "ACK") || (r.Options&Timestamps != 0) != s.timestamps {
 				t.Errorf("%s, %d retransmits, silence %s, options %s", what, r.Retransmits, r.Silence, r.Options)
 				continue
 			}

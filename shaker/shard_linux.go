@@ -79,7 +79,6 @@ type shard struct {
 	scratch sockaddr
 	info    tcpInfo
 	errors  errorQueue
-	reached int64 // of doors.send, of the last result
 }
 
 func newShard(e *Engine, capacity, perAddress int, portRange uint32) (*shard, error) {

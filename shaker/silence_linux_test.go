@@ -24,7 +24,7 @@ func TestSilenceAgainstTheWire(t *testing.T) {
 	}
 	var stalls []stall
 	for _, place := range []string{before, between, after} {
-		for _, ms := range []int{0, 150, 170, 180, 185, 190, 195, 198, 200, 202, 204, 206, 210, 215, 220, 230, 250} {
+		for _, ms := range []int{0, 150, 170, 180, 185, 190, 195, 198, 200, 202, 204, 206, 210, 215, 220, 230, 400} {
 			d := time.Duration(ms) * time.Millisecond
 			stalls = append(stalls, stall{place, d, 0, 0}, stall{place, d, testnet.SYN | testnet.ACK, 0})
 			if ms > 0 {

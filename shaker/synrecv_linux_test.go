@@ -29,13 +29,12 @@ func TestServerStillInSYNRECV(t *testing.T) {
 		for _, end := range []struct {
 			name    string
 			timeout time.Duration
-			context time.Duration
 			outcome Outcome
 		}{
-			{"timeout", 30 * time.Millisecond, patience, TimedOut},
-			{"short timeout", time.Millisecond, patience, TimedOut},
-			{"cancel", patience, 30 * time.Millisecond, Canceled},
-			{"close", patience, patience, Canceled},
+			{"timeout", 30 * time.Millisecond, TimedOut},
+			{"short timeout", time.Millisecond, TimedOut},
+			{"cancel", patience, Canceled},
+			{"close", patience, Canceled},
 		} {
 			t.Run(end.name, func(t *testing.T) {
 				server := listen(t, f.loopback(0))
@@ -47,14 +46,20 @@ func TestServerStillInSYNRECV(t *testing.T) {
 					}
 				}}}
 				e := newEngine(t, c)
-				ctx, cancel := context.WithTimeout(context.Background(), end.context)
+				ctx, cancel := context.WithCancel(patient(t))
 				defer cancel()
 				batch, err := e.Submit(ctx, []Probe{{Addr: server.Addr, Timeout: end.timeout}})
 				if err != nil {
 					t.Fatal(err)
 				}
-				if end.name == "close" {
+				if end.timeout == patience {
 					eventually(t, "it is in flight", func() bool { return e.Stats().InFlight == 1 })
+				}
+				switch end.name {
+				case "cancel":
+					<-time.After(30 * time.Millisecond)
+					cancel()
+				case "close":
 					e.Close()
 					e = newEngine(t, c)
 				}

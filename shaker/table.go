@@ -23,7 +23,6 @@ type slot struct {
 	generation uint32 // rises when the slot's socket is replaced; part of the token in its epoll registration
 	state      slotState
 	v6         bool
-	uses       uint16 // that the socket has had before this one
 	usesLeft   uint16
 	drops      uint32 // segments that the socket's TCP had dropped when it was last left
 
@@ -33,7 +32,6 @@ type slot struct {
 	address    *address
 	job        job
 	started    int64
-	first      int64 // when the socket's first use started
 }
 
 // table is the slots of one shard. It never has more than capacity, and grows to it as needed; it knows nothing of system

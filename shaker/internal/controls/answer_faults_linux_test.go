@@ -125,12 +125,13 @@ var answerFaults = []fault{
 		is:   "an RST that was meant for an earlier handshake is believed",
 		edits: []edit{{
 			"judge_linux.go",
-			`x.started < s.reached {`,
-			`x.started < s.reached && !fault("stale reset believed") {`,
+			`s.engine.lastAnswers.wasOther(x.address.key) {`,
+			`s.engine.lastAnswers.wasOther(x.address.key) && !fault("stale reset believed") {`,
 		}},
 		seen: []check{
 			{test: "TestLostRST/fresh/ipv4", says: "refused, connection refused, want open"},
 			{test: "TestSequenceAheadOfTheClock/ipv6", says: "refused, connection refused, want open"},
+			{test: "TestRefusalIsAskedAgainOnce/reuse/ipv4", says: "0 refusals were asked again, want 4"},
 			{test: "TestLossyServer/fresh/ipv4/ports=1", says: "0 stale resets"},
 		},
 	},

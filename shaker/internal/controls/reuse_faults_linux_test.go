@@ -4,7 +4,8 @@ package controls
 var reuseFaults = []fault{
 	{
 		name: "reuse after silence",
-		is:   "a socket that met silence is used again",
+		is:   "a socket that met silence is used again, and the RST that follows is believed",
+		with: []string{"stale reset believed"},
 		edits: []edit{{
 			"judge_linux.go",
 			`s.finish(i, &r, false)`,
@@ -29,7 +30,8 @@ var reuseFaults = []fault{
 	},
 	{
 		name: "reuse after a cancel",
-		is:   "a socket whose probe was canceled is used again",
+		is:   "a socket whose probe was canceled is used again, and the RST that follows is believed",
+		with: []string{"stale reset believed"},
 		edits: []edit{{
 			"handshake_linux.go",
 			`s.gone(i, s.discard)
