@@ -48,7 +48,8 @@
 //  6. Only an answered socket is used again. After silence, ICMP, cancel or close it is closed, and that not before 10 ms have
 //     passed since its SYN: the next sequence number from its port would be so near that a server still busy with the last
 //     handshake would answer the next one with an RST. Where an RST may be such a one all the same, the target is asked again
-//     (TestOnlyAnAnsweredSocketIsUsedAgain, TestServerStillInSYNRECV, TestLostRST, TestSequenceAheadOfTheClock).
+//     (TestOnlyAnAnsweredSocketIsUsedAgain, TestServerStillInSYNRECV, TestLostRST, TestSequenceAheadOfTheClock,
+//     TestRefusalFromTheSamePort, TestLossyServer).
 //  7. Two hundred milliseconds. What a turn of a loop does is bounded, and nothing in it logs, blocks, or allocates in the steady
 //     state (but for a job that has to wait at its address). Each Open result says whether its silence is proven
 //     (TestNobodyNotices, TestStallIsNotSilence, TestSilenceAgainstTheWire, TestKilledProberIsNotNoticed,
@@ -74,7 +75,7 @@
 // The kernel sends a SYN that is not answered again after 1 s, and then less and less often (the sysctl
 // tcp_syn_linear_timeouts): a timeout below 1 s gives it one chance. A full accept queue is silence. A
 // target that still waits for the end of an earlier handshake from the same port, as our RST was lost, answers only the SYN that
-// follows some 10 ms later. A packet that was dropped on this host, or an RST of its own firewall, looks like the target's. At most half of the range of local ports is
+// follows some 10 ms later; and where that handshake was another process's, or this one's long ago, its RST is believed. A packet that was dropped on this host, or an RST of its own firewall, looks like the target's. At most half of the range of local ports is
 // in flight to one address and port at a time; the rest wait. Descriptors and tcp_mem bound what is in flight in all, see [Config]. A probe
 // to a closed port of this very host can meet a connect(2) of another process that uses just that port to reach the one we
 // send from, and is then answered; two engines that scan the ports of one host, or of each other's, could do that to each other.

@@ -27,7 +27,7 @@ type door struct {
 
 // settling is the least age of a socket whose probe nobody answered when it is closed, and its source port free for another
 // socket, be it of another engine or process: after 4.2 ms that one's sequence number is beyond the window of a server
-// that still waits, see lastAnswers, where the old one was at its first use.
+// that still waits, see halfOpen, where the old one was at its first use.
 const settling = int64(10 * time.Millisecond)
 
 func newDoors() doors { return doors{all: make([]door, 1<<16-lowestDoor)} }

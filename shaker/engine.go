@@ -24,8 +24,8 @@ type Engine struct {
 	bound       InFlightBound
 	boundDetail string
 
-	doors       doors
-	lastAnswers lastAnswers
+	doors    doors
+	halfOpen halfOpen
 
 	usualDrops uint32        // segments that this kernel counts as dropped in a handshake in which nothing is amiss
 	turn       atomic.Uint32 // which shard the next small batch goes to

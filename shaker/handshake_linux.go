@@ -29,9 +29,9 @@ func sinceACK(info *tcpInfo) time.Duration {
 	return time.Duration(info.Last_ack_recv) * time.Millisecond
 }
 
-// How often one probe is made again because its answer may have been to another probe of ours, see lastAnswers and doors. From few ports,
+// How often one probe is made again because its answer may have been to another probe of ours, see halfOpen and doors. From few ports,
 // each a few milliseconds after its last use, every handshake whose RST was lost has its stale reset: where one of 64 is lost, five in a
-// row are one in a thousand million. Of a target that has just been closed each try is a SYN in vain, once. Crossings stay on this
+// row are one in a thousand million. Of a port that has just been closed each try is a SYN in vain. Crossings stay on this
 // host, and where one is likely the next is as well: another loop that is stopped knocks at as many ports as it starts in a turn.
 const (
 	mostStaleRepeats = 4
@@ -102,7 +102,7 @@ func (s *shard) open(i int32, r *Result, again bool) {
 	if stall := s.engine.config.hooks.stall; stall != nil {
 		stall()
 	}
-	s.engine.lastAnswers.other(x.address.key)
+	s.engine.halfOpen.left(r.Source.Port(), &x.job)
 	left := disconnect(x.fd) == 0
 	if stall := s.engine.config.hooks.afterLeaving; stall != nil {
 		stall()
@@ -118,8 +118,7 @@ func (s *shard) open(i int32, r *Result, again bool) {
 		return
 	}
 	if r.Source.Addr() == r.Addr.Addr().WithZone("") && s.engine.doors.crossed(r.Source.Port(), x.started) {
-		s.counters.Crossings++
-		s.repeat(i, r)
+		s.repeat(i, r, &s.counters.Crossings)
 		return
 	}
 	r.Outcome, r.Silence = Open, Unproven
@@ -140,18 +139,20 @@ func (s *shard) moveAside(x *slot) {
 	x.usesLeft = 0
 }
 
-// repeat ends a handshake whose answer may not be the target's to it, see doors and lastAnswers, and has another made in its place, from another
-// port. Where that keeps happening, the answer is that we cannot tell.
-func (s *shard) repeat(i int32, r *Result) {
+// repeat ends a handshake whose answer may not be the target's to it, see doors and halfOpen, and has another made in its place, from
+// another port, and counts that. Where that keeps happening, the answer is that we cannot tell.
+func (s *shard) repeat(i int32, r *Result, counter *uint64) {
 	x := &s.table.slots[i]
 	j, sh, at := x.job, x.share, x.address
 	switch {
 	case sh.ended != nil:
-		r.Outcome, r.Err = Canceled, sh.ended
+		r.Outcome, r.Errno, r.Err = Canceled, 0, sh.ended
 	case j.repeats == mostRepeats:
 		r.Outcome, r.Cause, r.Errno = LocalError, LocalResources, 0
 	default:
+		*counter++
 		j.repeats++
+		j.queued += clock() - x.started // which was no waiting
 		s.counters.Retransmits += uint64(s.info.Total_retrans)
 		s.land(i)
 		s.discard(i)
@@ -182,7 +183,7 @@ func (s *shard) dropped(i int32, why error) {
 		r.Retransmits = s.info.Total_retrans
 	}
 	r.Outcome, r.Err = Canceled, why
-	s.engine.lastAnswers.other(s.table.slots[i].address.key)
+	s.engine.halfOpen.left(r.Source.Port(), &s.table.slots[i].job)
 	sh := s.table.slots[i].share
 	s.land(i)
 	s.doom(i)

@@ -12,7 +12,8 @@ type job struct {
 	id      uint64
 	addr    netip.AddrPort // unmapped
 	scope   uint32         // of addr: the index of its zone's interface, 0 without a zone
-	repeats uint8          // handshakes that were made for it in vain, see doors and lastAnswers
+	repeats uint8          // handshakes that were made for it in vain, see doors and halfOpen,
+	stale   uint8          // and those of them that halfOpen is about
 	timeout time.Duration
 	queued  int64 // clock of its acceptance
 }

@@ -20,7 +20,7 @@ func (s *shard) expired(i int32) {
 	}
 	r := s.result(i)
 	r.Outcome, r.Retransmits = TimedOut, s.info.Total_retrans
-	s.engine.lastAnswers.other(s.table.slots[i].address.key)
+	s.engine.halfOpen.left(r.Source.Port(), &s.table.slots[i].job)
 	s.finish(i, &r, false)
 }
 
@@ -59,9 +59,9 @@ func (s *shard) judge(i int32) bool {
 	case errno != 0:
 		r.Outcome, r.Cause = answeredWith(errno)
 		r.Errno = errno
-		if r.Outcome == Refused && x.job.repeats < mostStaleRepeats && s.engine.lastAnswers.wasOther(x.address.key) {
-			s.counters.StaleResets++
-			s.repeat(i, &r)
+		if r.Outcome == Refused && s.engine.halfOpen.reset(r.Source.Port(), &x.job) && x.job.stale < mostStaleRepeats {
+			x.job.stale++
+			s.repeat(i, &r, &s.counters.StaleResets)
 			return true
 		}
 		if again = errno == eConnRefused && !icmp.From.IsValid() && x.usesLeft > 0 && disconnect(x.fd) == 0; again {
@@ -72,10 +72,8 @@ func (s *shard) judge(i int32) bool {
 	default: // the socket has died without a reason; not seen on any kernel
 		r.Outcome, r.Cause = LocalError, LocalResources
 	}
-	if r.Outcome == Refused {
-		s.engine.lastAnswers.refused(x.address.key)
-	} else {
-		s.engine.lastAnswers.other(x.address.key)
+	if r.Outcome != Refused {
+		s.engine.halfOpen.left(r.Source.Port(), &x.job)
 	}
 	s.finish(i, &r, again)
 	return true

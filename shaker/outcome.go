@@ -53,7 +53,7 @@ const (
 	// NoRoute goes with LocalError: our kernel has no way to the address. Nothing was sent.
 	NoRoute
 	// LocalResources goes with LocalError: no file descriptor, source port or memory, and nothing was sent. Or, without an
-	// Errno and with a SYN sent: a target on this host was answered four times by what may have been another probe of ours.
+	// Errno and with a SYN sent: a target on this host was answered 17 times by what may have been another probe of ours.
 	LocalResources
 	// LocalFiltered goes with LocalError: our own machine rejected the packet.
 	LocalFiltered

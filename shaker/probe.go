@@ -26,7 +26,8 @@ type Probe struct {
 	Addr netip.AddrPort
 
 	// Timeout is how long the handshake may take, from connect(2) on; waiting inside the engine does not count. 0 means
-	// DefaultTimeout; negative is refused. It is kept to about 1 ms, and never cut short by the engine; the kernel itself gives up when it has sent
+	// DefaultTimeout; negative is refused. A probe that is made again because its answer may have been meant for another (Stats.Crossings,
+	// StaleResets) has it anew. It is kept to about 1 ms, and never cut short by the engine; the kernel itself gives up when it has sent
 	// the SYN as often as tcp_syn_retries says.
 	Timeout time.Duration
 }

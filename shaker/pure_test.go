@@ -415,34 +415,35 @@ func TestLaterIsNeverEarlier(t *testing.T) {
 	}
 }
 
-// TestLastAnswers: of a target that has not refused this is known until it refuses, or one of the same cell puts it out; of others
-// nothing is.
-func TestLastAnswers(t *testing.T) {
-	l := newLastAnswers()
-	of := func(i int) netip.AddrPort {
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), uint16(1+i>>8))
+// TestHalfOpen: a pair of ends is known until an RST comes between them, or another pair of the same cell puts it out.
+func TestHalfOpen(t *testing.T) {
+	h := newHalfOpen()
+	to := func(i int) *job {
+		return &job{addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), uint16(1+i>>8))}
 	}
-	_, cell := l.of(of(0))
+	_, cell := h.of(40_000, to(0))
 	same := 1
 	for ; ; same++ {
-		if _, other := l.of(of(same)); other == cell {
+		if _, other := h.of(40_000, to(same)); other == cell {
 			break
 		}
 	}
-	if l.wasOther(of(0)) {
-		t.Error("it was never asked")
+	if h.reset(40_000, to(0)) {
+		t.Error("there was no handshake")
 	}
-	l.other(of(0))
-	l.refused(of(same))
-	if !l.wasOther(of(0)) || l.wasOther(of(same)) {
-		t.Error("it has not refused, and its neighbour was never heard of")
+	h.left(40_000, to(0))
+	zoned := *to(0)
+	zoned.scope = 2
+	if h.reset(40_001, to(0)) || h.reset(40_000, to(same)) || h.reset(40_000, &zoned) {
+		t.Error("not between these ends")
 	}
-	l.other(of(same))
-	if l.wasOther(of(0)) || !l.wasOther(of(same)) {
-		t.Error("a cell is for the last of its targets")
+	if !h.reset(40_000, to(0)) || h.reset(40_000, to(0)) {
+		t.Error("one RST can be for the handshake, and no other")
 	}
-	if l.refused(of(same)); l.wasOther(of(same)) {
-		t.Error("it has refused")
+	h.left(40_000, to(0))
+	h.left(40_000, to(same))
+	if h.reset(40_000, to(0)) || !h.reset(40_000, to(same)) {
+		t.Error("a cell is for the last of its pairs")
 	}
 }
 

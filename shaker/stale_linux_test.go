@@ -87,38 +87,32 @@ func TestSequenceAheadOfTheClock(t *testing.T) {
 	}
 }
 
-// TestRefusalIsAskedAgainOnce: the first refusal of a port that has answered otherwise is asked for again, as it may be stale; those after
-// it are not, nor is that of a port that never did.
-func TestRefusalIsAskedAgainOnce(t *testing.T) {
+// TestRefusalFromTheSamePort: the refusal of a port that was open just now is asked for again where it comes to the port that the
+// handshake before was from, as it may be stale; the next one, and one from elsewhere, are believed.
+func TestRefusalFromTheSamePort(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
-		e := newEngine(t, Config{Mode: mode, Shards: 1})
-		told := func(want uint64, what string) {
-			t.Helper()
-			if got := e.Stats().StaleResets; got != want {
-				t.Errorf("%s: %d refusals were asked again, want %d", what, got, want)
+		for again, ports := range []func() (int, int){nil, onePort()} {
+			e := newEngine(t, Config{Mode: mode, Shards: 1, hooks: hooks{ports: ports}})
+			server := listen(t, f.loopback(0))
+			const times = 3
+			for k := range times {
+				if err := unix.Listen(server.FD, 100); err != nil {
+					t.Fatal(err)
+				}
+				check(t, e, patient(t), server.Addr, patience, Open)
+				if err := unix.Shutdown(server.FD, unix.SHUT_RD); err != nil { // it listens no more, and keeps its port
+					t.Fatal(err)
+				}
+				for range 3 {
+					check(t, e, patient(t), server.Addr, patience, Refused)
+				}
+				if got := e.Stats().StaleResets; got != uint64((k+1)*again) {
+					t.Errorf("%d refusals were asked again, want %d", got, (k+1)*again)
+				}
 			}
-		}
-		never := bound(t, f.loopback(0))
-		check(t, e, patient(t), never.Addr, patience, Refused)
-		told(0, "a port that never was open")
-		server := listen(t, f.loopback(1))
-		const times = 3
-		for k := range uint64(times) {
-			if err := unix.Listen(server.FD, 100); err != nil {
-				t.Fatal(err)
+			if s := e.Stats(); s.Started != uint64(times*(1+3+again)) {
+				t.Errorf("%d handshakes", s.Started)
 			}
-			check(t, e, patient(t), server.Addr, patience, Open)
-			told(k*mostStaleRepeats, "an open port")
-			if err := unix.Shutdown(server.FD, unix.SHUT_RD); err != nil { // it listens no more, and keeps its port
-				t.Fatal(err)
-			}
-			for range 3 {
-				check(t, e, patient(t), server.Addr, patience, Refused)
-			}
-			told((k+1)*mostStaleRepeats, "a port that was closed")
-		}
-		if s := e.Stats(); s.Started != 1+times*(1+3+mostStaleRepeats) {
-			t.Errorf("%d handshakes", s.Started)
 		}
 	})
 }

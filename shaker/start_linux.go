@@ -35,7 +35,7 @@ func start(config Config) (*Engine, error) {
 		config: config,
 		bound:  bound, boundDetail: bound.detail(config.MaxInFlight),
 		limit: max(1, (high-low+1)/2),
-		doors: newDoors(), lastAnswers: newLastAnswers(),
+		doors: newDoors(), halfOpen: newHalfOpen(),
 	}
 	portRange := uint32(low) | uint32(high)<<16
 	e.chooseMode(portRange)

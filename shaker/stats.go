@@ -56,8 +56,7 @@ type Counters struct {
 	// was under way to the port that this one was sent from. Each was asked again, from another port.
 	Crossings uint64
 	// StaleResets counts RSTs that may have been meant for an earlier handshake from the same source port, of which the target had
-	// not yet seen the end: those of targets that have not refused the time before. Each such target was asked again, from another
-	// port, up to four times.
+	// not yet seen the end. Each such target was asked again, from another port, up to four times. Some are of ports that were just closed.
 	StaleResets uint64
 	// QueueWait is how long probes waited between being accepted and their first SYN, of those that had one.
 	QueueWait Histogram

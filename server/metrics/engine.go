@@ -40,7 +40,7 @@ var numbers = []number{
 		func(s *shaker.Stats) uint64 { return s.SelfConnects }),
 	counter("crossings_total", "Answers of this host that may have come from another probe; each was asked again.",
 		func(s *shaker.Stats) uint64 { return s.Crossings }),
-	counter("stale_resets_total", "RSTs that may have been meant for an earlier handshake; each target was asked again.",
+	counter("stale_resets_total", "RSTs that may have been meant for an earlier handshake between the same ends; each target was asked again.",
 		func(s *shaker.Stats) uint64 { return s.StaleResets }),
 	counter("ports_exhausted_total", "Handshakes for which no source port was free.",
 		func(s *shaker.Stats) uint64 { return s.PortsExhausted }),
