@@ -75,8 +75,9 @@
 // The kernel sends a SYN that is not answered again after 1 s, and then less and less often (the sysctl
 // tcp_syn_linear_timeouts): a timeout below 1 s gives it one chance. A full accept queue is silence. A
 // target that still waits for the end of an earlier handshake from the same port, as our RST was lost, answers only the SYN that
-// follows some 10 ms later; and where that handshake was another process's, or this one's long ago, its RST is believed. A packet that was dropped on this host, or an RST of its own firewall, looks like the target's. At most half of the range of local ports is
-// in flight to one address and port at a time; the rest wait. Descriptors and tcp_mem bound what is in flight in all, see [Config]. A probe
+// follows some 10 ms later; and where that handshake was another process's, or this one's long ago, its RST is believed. A packet that
+// was dropped on this host, or an RST of its own firewall, looks like the target's. At most half of the range of local ports is in
+// flight to one address and port at a time; the rest wait. Descriptors and tcp_mem bound what is in flight in all, see [Config]. A probe
 // to a closed port of this very host can meet a connect(2) of another process that uses just that port to reach the one we
 // send from, and is then answered; two engines that scan the ports of one host, or of each other's, could do that to each other.
 package shaker

@@ -97,12 +97,12 @@ func (s *shard) open(i int32, r *Result, again bool) {
 	if stall := s.engine.config.hooks.beforeReading; stall != nil {
 		stall()
 	}
+	s.engine.halfOpen.left(r.Source.Port(), &x.job)
 	before := clock()
 	known := readInfo(x.fd, &s.info) == 0
 	if stall := s.engine.config.hooks.stall; stall != nil {
 		stall()
 	}
-	s.engine.halfOpen.left(r.Source.Port(), &x.job)
 	left := disconnect(x.fd) == 0
 	if stall := s.engine.config.hooks.afterLeaving; stall != nil {
 		stall()

@@ -15,7 +15,7 @@ const (
 	Unspecified Outcome = iota
 	// Open: a SYN-ACK came back, and it was not our own (a self-connect is Refused, see shard.open).
 	Open
-	// Refused: an RST came back, nothing else.
+	// Refused: an RST came back, nothing else; and again, where the first may have been meant for an earlier handshake of ours.
 	Refused
 	// Unreachable: an ICMP error ended the handshake. Cause classes it; ICMP holds type, code and sender where the kernel
 	// keeps them (IPv4: Linux 5.11 on).

@@ -73,6 +73,7 @@ func (r *Report) judge(s *stage, verdicts []verdict) {
 		}
 		switch {
 		case a.Said == Silent:
+			r.Late += int64(x.acks)
 			if deadline := v.earliest + int64(k.Timeout); x.answered > 0 && x.heard <= deadline {
 				r.wrong(&k, a, "the peer's answer was there %s before the deadline", time.Duration(deadline-x.heard))
 			}

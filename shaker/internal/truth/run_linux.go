@@ -72,6 +72,7 @@ type Report struct {
 	Examples []string // some of the false and the unknown ones
 	Noticed  int      // handshakes that a listener noticed
 	ACKs     int64    // ACKs alone that the peer or the wire tap saw
+	Late     int64    // those of them that were of handshakes answered after their probe had timed out, whose silence nobody is told of
 	Lies     int      // silences said to be proven whose ACK they saw
 	Segments int64    // that the wire tap on the loopback device saw; it has lost none
 
