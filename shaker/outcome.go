@@ -67,6 +67,41 @@ var causeNames = [...]string{
 // String returns the cause in lower-case words; of NoCause, nothing.
 func (c Cause) String() string { return nameOf(causeNames[:], c) }
 
+// Event names what happened on this host when a LocalError follows from a change, and not from a shortage. Its words name the
+// event for an operator.
+type Event uint8
+
+const (
+	// NoEvent is the zero value: the LocalError has no event, or the outcome is another one.
+	NoEvent Event = iota
+	// RouteLost: the route that the SYN took is gone, or does not lead out any more.
+	RouteLost
+	// AddressLost: the SYN's source address was removed from this host, if only for a moment.
+	AddressLost
+	// LinkDown: the interface was set down or deleted, if only for a moment.
+	LinkDown
+	// CarrierLost: the interface had no carrier, if only for a moment.
+	CarrierLost
+	// NoSource: this host has no address of the family to send from.
+	NoSource
+	// ResendFailed: the kernel could not send the SYN again, and does not say why.
+	ResendFailed
+	// Unwatched: the host's network changed faster than the engine could follow.
+	Unwatched
+	// Aborted: another program of this host ended the handshake (SOCK_DESTROY, ss -K).
+	Aborted
+	// GaveUp: the kernel ended the handshake before the probe's timeout.
+	GaveUp
+)
+
+var eventNames = [...]string{
+	"", "route lost", "address lost", "link down", "carrier lost", "no source address", "resend failed",
+	"network changes unwatched", "aborted", "kernel gave up",
+}
+
+// String returns the event in lower-case words; of NoEvent, nothing.
+func (e Event) String() string { return nameOf(eventNames[:], e) }
+
 // Silence says whether the last ACK of an Open handshake was held back, so that the application cannot have noticed it.
 type Silence uint8
 

@@ -42,6 +42,9 @@ type Result struct {
 	Outcome Outcome
 	Cause   Cause
 
+	// Event is set with LocalError only, when an event on this host caused it.
+	Event Event
+
 	// Silence is set with Open only.
 	Silence Silence
 
@@ -85,6 +88,9 @@ func (r *Result) String() string {
 	s := fmt.Sprintf("%s: %s", r.Addr, r.Outcome)
 	if r.Cause != NoCause {
 		s += ", " + r.Cause.String()
+	}
+	if r.Event != NoEvent {
+		s += ", " + r.Event.String()
 	}
 	if r.ICMP.From.IsValid() {
 		s += ", icmp " + r.ICMP.String()
