@@ -81,11 +81,12 @@ type hooks struct {
 	opened        func(fd int)           // is given each socket that was opened
 	ports         func() (low, high int) // the range of local ports
 	tcpMem        func() tcpMemory       // net.ipv4.tcp_mem
-	idle          time.Duration          // how long a loop with nothing to do keeps its idle sockets
-	stall         func()                 // runs between the reading of the counters and the leaving
-	beforeReading func()                 // runs before it
-	afterLeaving  func()                 // runs after it
-	asking        func()                 // runs between the reading of a socket's error and of its state
+	witness       func() (*witness, error)
+	idle          time.Duration // how long a loop with nothing to do keeps its idle sockets
+	stall         func()        // runs between the reading of the counters and the leaving
+	beforeReading func()        // runs before it
+	afterLeaving  func()        // runs after it
+	asking        func()        // runs between the reading of a socket's error and of its state
 }
 
 // validate returns all that is wrong with c.

@@ -18,7 +18,7 @@
 // # The way of a probe
 //
 //	Submit ─Probe─▶ inbox ─▶ begin ─slot─▶ poller ─event─▶ finish ─Result─▶ the batch's results
-//	                           └─▶ deadlines ──expire────────▲
+//	                           └─▶ deadlines ──expire────────▲ └─silence─▶ witness ─▲
 //
 // The engine has a few shards, each one goroutine with one epoll instance and a table of sockets. A probe is queued, in
 // flight, or done, and spends its life in one shard: only its Result leaves. [Engine.Submit] takes a slice of probes, and the
@@ -59,8 +59,11 @@
 //     stop of the process or the machine only some milliseconds later. Its timeout runs from connect(2); waiting before that
 //     is told apart, as Queued (TestStoppedLoopIsNotTheTargetsFault, TestStoppedProcess, TestAnswersAroundTheDeadline,
 //     TestWaitingDoesNotCount).
-//  10. Fair blame. Whatever our own kernel refuses to send is LocalError, never the target's fault
-//     (TestExhaustedPortsAreOurTrouble, TestDescriptorsExhaustedAreOurTrouble, TestRoutesThatLeadNowhere, TestAnotherMachine).
+//  10. Fair blame. Whatever our own kernel refuses to send is LocalError, never the target's fault, at connect(2) and when a SYN is to
+//     be sent again. Silence counts only if our address, link and route worked all the while: the witness asks rtnetlink(7). An
+//     errno without an ICMP message never speaks of the target (TestExhaustedPortsAreOurTrouble, TestDescriptorsExhaustedAreOurTrouble,
+//     TestRoutesThatLeadNowhere, TestAnotherMachine, TestOwnEvents, TestErrnosAfterTheSYN, TestErrorsStayBehind,
+//     TestNoAddressToSendFrom, TestPatienceIsTheProbes, TestErrnosAreClassed).
 //  11. Fair shares. Callers start probes in turn, also where they wait for a place at one address, and the batches of each in turn;
 //     and of two or more places in flight none can hold all (TestCallersInTurn, TestCallersInTurnAtOneAddress,
 //     TestNewcomersAreNotKeptWaiting).
@@ -76,7 +79,9 @@
 // tcp_syn_linear_timeouts): a timeout below 1 s gives it one chance. A full accept queue is silence. A
 // target that still waits for the end of an earlier handshake from the same port, as our RST was lost, answers only the SYN that
 // follows some 10 ms later; and where that handshake was another process's, or this one's long ago, its RST is believed. A packet that
-// was dropped on this host, or an RST of its own firewall, looks like the target's. At most half of the range of local ports is in
+// was dropped on this host, or an RST of its own firewall, looks like the target's. Without AF_NETLINK the engine does not see that an
+// address was removed, a link went down or lost its carrier, or a route went away, unless the kernel wanted to send a SYN again;
+// Stats.ModeDetail says so. At most half of the range of local ports is in
 // flight to one address and port at a time; the rest wait. Descriptors and tcp_mem bound what is in flight in all, see [Config]. A probe
 // to a closed port of this very host can meet a connect(2) of another process that uses just that port to reach the one we
 // send from, and is then answered; two engines that scan the ports of one host, or of each other's, could do that to each other.

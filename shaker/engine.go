@@ -26,12 +26,14 @@ type Engine struct {
 
 	doors    doors
 	halfOpen halfOpen
+	witness  *witness // nil without netlink
 
 	usualDrops uint32        // segments that this kernel counts as dropped in a handshake in which nothing is amiss
 	turn       atomic.Uint32 // which shard the next small batch goes to
 	closed     atomic.Bool
 	refused    atomic.Uint64 // jobs that were answered with Canceled before a loop saw them
 	loops      sync.WaitGroup
+	closing    sync.Once
 }
 
 // New starts an engine. It reads RLIMIT_NOFILE, tcp_mem and the range of local ports once, and shakes hands with a loopback listener of its own
@@ -95,6 +97,7 @@ func (e *Engine) Close() error {
 		s.close()
 	}
 	e.loops.Wait()
+	e.closing.Do(e.closeWitness)
 	return nil
 }
 

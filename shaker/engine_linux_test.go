@@ -194,11 +194,13 @@ func TestOnlyAnAnsweredSocketIsUsedAgain(t *testing.T) {
 	}
 }
 
-func check(t *testing.T, e *Engine, ctx context.Context, addr netip.AddrPort, timeout time.Duration, want Outcome) {
+func check(t *testing.T, e *Engine, ctx context.Context, addr netip.AddrPort, timeout time.Duration, want Outcome) Result {
 	t.Helper()
-	if r, err := e.Check(ctx, addr, timeout); err != nil || r.Outcome != want {
+	r, err := e.Check(ctx, addr, timeout)
+	if err != nil || r.Outcome != want {
 		t.Errorf("%s, want %s (%v)", r.String(), want, err)
 	}
+	return r
 }
 
 // TestSocketsAreRetired: none is used more than mostUses times.
@@ -678,7 +680,7 @@ func TestNoStaleEvent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.poller.close()
+	defer s.free()
 	i := s.table.takeVacant()
 	s.table.vacate(i) // the socket of generation 0 is gone
 	i = s.table.takeVacant()

@@ -79,7 +79,7 @@ func TestAnotherMachine(t *testing.T) {
 			{what: "a neighbour does not answer", to: portOf(x.nobody, 443), want: icmp(map[bool]byte{false: 1, true: 3}[f.v6], x.near)},
 			{what: "our firewall drops, which nobody can tell from the target's", here: reject(testnet.Output, testnet.Drop), to: next(), want: Result{Outcome: TimedOut}, full: true},
 			{what: "our firewall resets, which nobody can tell either", here: reject(testnet.Output, testnet.RejectRST), to: next(), want: Result{Outcome: Refused}},
-			{what: "our route is prohibited", here: route(testnet.Prohibit), to: way(), want: Result{Outcome: LocalError, Cause: NoRoute}},
+			{what: "our route is prohibited", here: route(testnet.Prohibit), to: way(), want: Result{Outcome: LocalError, Cause: LocalFiltered}},
 			{what: "our route is unreachable", here: route(testnet.Unreachable), to: way(), want: Result{Outcome: LocalError, Cause: NoRoute}},
 			{what: "our route is a black hole", here: route(testnet.Blackhole), to: way(), want: Result{Outcome: LocalError, Cause: NoRoute}},
 		}

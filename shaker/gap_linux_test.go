@@ -16,7 +16,7 @@ func turnedByHand(t *testing.T, mode Mode) (*shard, *share) {
 	}
 	t.Cleanup(func() {
 		s.retire()
-		s.poller.close()
+		s.free()
 	})
 	b := e.Open(context.Background())
 	b.results.expect(newBlock(1), 1)
@@ -47,8 +47,8 @@ func TestGapPutsDeadlinesOff(t *testing.T) {
 				t.Fatalf("%d in flight %s after that", s.table.inFlight, after)
 			}
 		}
-		if s.counters.Done[TimedOut] != 1 {
-			t.Errorf("%v", s.counters.Done)
+		if len(s.doubts) != 1 || s.doubts[0].result.Outcome != TimedOut {
+			t.Errorf("%v", s.doubts)
 		}
 	})
 }

@@ -70,7 +70,13 @@ func (s *shard) begin(sh *share, j *job, at *address) {
 // notSent ends a job that the kernel would not start. Where it had no source port left toward the address and one of ours
 // will give one back, the job waits for that.
 func (s *shard) notSent(sh *share, j *job, at *address, errno syscall.Errno) {
-	if errno == eAddrNotAvail {
+	r := unsent(j, clock())
+	r.Outcome, r.Cause, r.Errno = LocalError, refusedToSend(errno), errno
+	switch {
+	case errno != eAddrNotAvail:
+	case s.ask.noSource(j):
+		r.Cause, r.Event = NoRoute, NoSource
+	default:
 		s.counters.PortsExhausted++
 		if s.addresses.exhausted(at) {
 			s.queued++
@@ -79,8 +85,6 @@ func (s *shard) notSent(sh *share, j *job, at *address, errno syscall.Errno) {
 		}
 	}
 	s.release(at)
-	r := unsent(j, clock())
-	r.Outcome, r.Cause, r.Errno = LocalError, refusedToSend(errno), errno
 	s.answer(sh, &r)
 }
 
@@ -218,7 +222,7 @@ func (s *shard) result(i int32) Result {
 // it may be, which the caller has made sure of: the target itself answered, and the socket is disconnected.
 func (s *shard) finish(i int32, r *Result, keep bool) {
 	x := &s.table.slots[i]
-	sh := x.share
+	sh, scope := x.share, x.job.scope
 	s.land(i)
 	switch answered := r.Outcome == Open || r.Outcome == Refused; {
 	case keep && s.mode == Reuse && x.job.scope == 0: // a zone binds the socket to its interface for life
@@ -240,6 +244,10 @@ func (s *shard) finish(i int32, r *Result, keep bool) {
 	}
 	if r.RTT > 0 {
 		s.counters.RTT.observe(r.RTT)
+	}
+	if s.doubtful(r) {
+		s.doubts = append(s.doubts, doubt{share: sh, result: *r, scope: scope, ended: clock()})
+		return
 	}
 	s.answer(sh, r)
 }

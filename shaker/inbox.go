@@ -2,11 +2,13 @@ package shaker
 
 import "sync"
 
-// message is what a caller tells a loop: jobs to do for a share or, without jobs, why the share's context has ended.
+// message is what others tell a loop. A caller brings jobs to do for a share or, without jobs, why the share's context has ended.
+// The witness brings back what it was asked to judge, and nothing else.
 type message struct {
-	share *share
-	jobs  []job
-	ended error
+	share  *share
+	jobs   []job
+	ended  error
+	judged []doubt
 }
 
 // inbox hands messages over from callers to one loop. It changes hands whole, and its lock is held for a few instructions on
@@ -33,7 +35,16 @@ func (i *inbox) put(m message) bool {
 	return true
 }
 
-// close refuses all later messages, from any goroutine.
+// putBack leaves a message with what the loop itself is owed, from any goroutine. A loop that is owed something lives on, so it
+// reads the message also after close.
+func (i *inbox) putBack(m message) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.messages = append(i.messages, m)
+	i.rouse()
+}
+
+// close refuses all later messages of put, from any goroutine.
 func (i *inbox) close() {
 	i.mu.Lock()
 	defer i.mu.Unlock()

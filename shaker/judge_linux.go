@@ -1,6 +1,9 @@
 package shaker
 
-import "net/netip"
+import (
+	"net/netip"
+	"syscall"
+)
 
 // How a socket is asked what became of its handshake, where an event or a deadline does not say that it was answered.
 
@@ -19,15 +22,45 @@ func (s *shard) expired(i int32) {
 		return
 	}
 	r := s.result(i)
-	r.Outcome, r.Retransmits = TimedOut, s.info.Total_retrans
+	r.Retransmits = s.info.Total_retrans
+	switch {
+	case resendFailed(&s.info):
+		r.Outcome, r.Errno = LocalError, s.soft
+		r.Cause, r.Event = resendFailedWith(s.soft)
+	case !usable(r.Source.Addr(), r.Addr.Addr()):
+		r.Outcome, r.Cause, r.Event = LocalError, NoRoute, NoSource
+	default:
+		r.Outcome = TimedOut
+	}
 	s.engine.halfOpen.left(r.Source.Port(), &s.table.slots[i].job)
 	s.finish(i, &r, false)
+}
+
+// resendFailed reports whether the kernel has tried to send the SYN again and could not: it counts tries in one field, and segments
+// in the other (tcp_update_rto_stats and __tcp_retransmit_skb, net/ipv4).
+func resendFailed(info *tcpInfo) bool { return uint32(info.Retransmits) > info.Total_retrans }
+
+// usable reports whether a target can answer to a source address. 0.0.0.0 is nobody's (RFC 1122 section 3.2.1.3), and no router
+// forwards to a link-local address (RFC 3927 section 2.6.2, RFC 4291 section 2.5.6).
+func usable(source, target netip.Addr) bool {
+	switch {
+	case !source.IsValid():
+		return true // the kernel did not say
+	case source.IsUnspecified():
+		return false
+	default:
+		return !source.IsLinkLocalUnicast() || target.IsLinkLocalUnicast()
+	}
 }
 
 // judge asks a socket what became of its handshake, and ends it if that is decided. Open takes the kernel's word that our SYN
 // was acknowledged: the states and errors after a bare SYN of the peer's (a simultaneous open, RFC 9293 section 3.5) and
 // after a SYN-ACK are the same. Only after an RST may the socket be used again: one that an ICMP message reached can hold
 // another in its queue, which the next handshake would find.
+//
+// An errno without an ICMP message in the queue never speaks of the target. In a socket that still waits it is a soft error: of
+// a SYN that could not be sent again, or left over from the socket's earlier use, which a disconnect does not clear
+// (tcp_disconnect, net/ipv4/tcp.c). See expired.
 func (s *shard) judge(i int32) bool {
 	x := &s.table.slots[i]
 	errno := socketError(x.fd)
@@ -37,8 +70,10 @@ func (s *shard) judge(i int32) bool {
 	}
 	s.info = tcpInfo{}
 	readInfo(x.fd, &s.info)
-	if errno == 0 && s.info.State == tcpClose { // it has died while we asked, and the kernel says why before it dies
-		errno = socketError(x.fd)
+	if s.info.State == tcpClose { // it may have died while we asked, and the kernel says why before it dies
+		if late := socketError(x.fd); late != 0 {
+			errno = late
+		}
 		if !icmp.From.IsValid() {
 			icmp, icmpErrno = s.errors.read(x.fd)
 		}
@@ -51,15 +86,14 @@ func (s *shard) judge(i int32) bool {
 		s.open(i, &r, false)
 		return true
 	case icmp.From.IsValid() && (errno == 0 || errno == icmpErrno):
-		r.Outcome, r.Cause = judgeICMP(icmp, r.Source.Addr(), r.Addr.Addr().WithZone(""))
+		r.Outcome, r.Cause = judgeICMP(icmp, r.Source.Addr(), r.Addr.Addr().WithZone(""), s.isOurs)
 		r.ICMP, r.Errno = icmp, icmpErrno
-	case errno == eConnRefused && s.info.Segs_in == 0 && s.info.Segs_out > 0:
-		// The kernel counts segments, and no RST came: ICMP, of a kernel that does not keep it for us.
-		r.Outcome, r.Cause, r.Errno = Unreachable, PortUnreachable, errno
-	case errno != 0:
-		r.Outcome, r.Cause = answeredWith(errno)
-		r.Errno = errno
-		if r.Outcome == Refused && s.engine.halfOpen.reset(r.Source.Port(), &x.job) && x.job.stale < mostStaleRepeats {
+	case s.info.State == tcpSynSent, s.info.State == tcpSynRecv:
+		s.soft = errno
+		return false
+	case isReset(errno, &s.info):
+		r.Outcome, r.Errno = Refused, errno
+		if s.engine.halfOpen.reset(r.Source.Port(), &x.job) && x.job.stale < mostStaleRepeats {
 			x.job.stale++
 			s.repeat(i, &r, &s.counters.StaleResets)
 			return true
@@ -67,10 +101,9 @@ func (s *shard) judge(i int32) bool {
 		if again = errno == eConnRefused && !icmp.From.IsValid() && x.usesLeft > 0 && disconnect(x.fd) == 0; again {
 			x.drops = readDrops(x.fd) // some kernels count the RST
 		}
-	case s.info.State == tcpSynSent, s.info.State == tcpSynRecv:
-		return false
-	default: // the socket has died without a reason; not seen on any kernel
-		r.Outcome, r.Cause = LocalError, LocalResources
+	default:
+		r.Outcome, r.Errno = LocalError, errno
+		r.Cause, r.Event = diedOf(errno, resendFailed(&s.info))
 	}
 	if r.Outcome != Refused {
 		s.engine.halfOpen.left(r.Source.Port(), &x.job)
@@ -79,17 +112,20 @@ func (s *shard) judge(i int32) bool {
 	return true
 }
 
+// isReset reports whether an RST ended a handshake. ECONNRESET says so too, to a simultaneous open. The kernel counts segments, so
+// without one ECONNREFUSED is an ICMP message of a kernel that does not keep it for us.
+func isReset(errno syscall.Errno, info *tcpInfo) bool {
+	counted := info.Segs_in > 0 || info.Segs_out == 0 // an old kernel counts none
+	return counted && (errno == eConnRefused || errno == eConnReset)
+}
+
 // judgeICMP says what an ICMP message means. One from an address of our own is our own firewall's doing, unless the target is
 // on this host too, and unless it says that the host is unreachable: that is how the kernel reports a neighbour that does
 // not answer ARP or neighbour discovery (arp_error_report, net/ipv4/arp.c; ndisc_error_report, net/ipv6/ndisc.c), which is
 // the target's silence, or its router's.
-func judgeICMP(icmp ICMP, source, target netip.Addr) (Outcome, Cause) {
-	neighbour := ICMP{Type: 3, Code: 1, From: icmp.From}
-	if icmp.From.Is6() {
-		neighbour.Type, neighbour.Code = 1, 3
-	}
+func judgeICMP(icmp ICMP, source, target netip.Addr, isOurs func(netip.Addr) bool) (Outcome, Cause) {
 	onThisHost := target == source || target.IsLoopback()
-	if !onThisHost && icmp != neighbour && (icmp.From == source || isOurs(icmp.From)) {
+	if !onThisHost && !icmp.neighbour() && (icmp.From == source || isOurs(icmp.From)) {
 		return LocalError, LocalFiltered
 	}
 	return Unreachable, icmp.cause()

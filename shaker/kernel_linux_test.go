@@ -49,34 +49,52 @@ func FuzzParsePorts(f *testing.F) {
 	}
 }
 
-// TestErrnosAreClassed: what connect(2) returns at once is our own trouble, what the wire says is not, and what is in neither
-// list is not held against the target.
+// TestErrnosAreClassed walks all errnos: none of them is held against the target, neither at connect(2) nor in flight, whether or
+// not a SYN could be sent again.
 func TestErrnosAreClassed(t *testing.T) {
-	for cause, errnos := range map[Cause][]unix.Errno{
-		NoRoute:        {unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EACCES, unix.EINVAL, unix.ENETDOWN, unix.EAFNOSUPPORT},
-		LocalResources: {unix.EADDRNOTAVAIL, unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EAGAIN, unix.EIO},
-		LocalFiltered:  {unix.EPERM},
-	} {
-		for _, errno := range errnos {
-			if got := refusedToSend(errno); got != cause {
-				t.Errorf("connect: %v: %s, want %s", errno, got, cause)
-			}
+	type class struct {
+		atConnect      Cause
+		resendFailed   Cause
+		resendEvent    Event
+		inFlight       Cause
+		inFlightEvent  Event
+		resetInTCPInfo bool // with a segment received, it is an RST
+	}
+	route := class{NoRoute, NoRoute, RouteLost, LocalFiltered, NoEvent, false}
+	rest := class{LocalResources, LocalResources, ResendFailed, LocalFiltered, NoEvent, false}
+	want := map[unix.Errno]class{
+		unix.ENETUNREACH: route, unix.EHOSTUNREACH: route, unix.EINVAL: route, unix.ENETDOWN: route, unix.EHOSTDOWN: route,
+		unix.ENODEV: route, unix.ENXIO: route, unix.EAFNOSUPPORT: route,
+		unix.EACCES:       {LocalFiltered, LocalFiltered, RouteLost, LocalFiltered, NoEvent, false},
+		unix.EPERM:        {LocalFiltered, LocalFiltered, ResendFailed, LocalFiltered, NoEvent, false},
+		unix.ECONNREFUSED: {LocalFiltered, LocalFiltered, ResendFailed, LocalFiltered, NoEvent, true},
+		unix.ECONNRESET:   {LocalResources, LocalResources, ResendFailed, LocalFiltered, NoEvent, true},
+		unix.ECONNABORTED: {LocalResources, LocalResources, Aborted, LocalResources, Aborted, false},
+		unix.ETIMEDOUT:    {LocalResources, LocalResources, ResendFailed, LocalResources, GaveUp, false},
+	}
+	for errno := unix.Errno(1); errno <= maxErrno; errno++ {
+		w, listed := want[errno]
+		if !listed {
+			w = rest
+		}
+		if got := refusedToSend(errno); got != w.atConnect {
+			t.Errorf("connect: %v: %s, want %s", errno, got, w.atConnect)
+		}
+		if cause, event := diedOf(errno, true); cause != w.resendFailed || event != w.resendEvent {
+			t.Errorf("resend failed: %v: %s, %s, want %s, %s", errno, cause, event, w.resendFailed, w.resendEvent)
+		}
+		if cause, event := diedOf(errno, false); cause != w.inFlight || event != w.inFlightEvent {
+			t.Errorf("in flight: %v: %s, %s, want %s, %s", errno, cause, event, w.inFlight, w.inFlightEvent)
+		}
+		if got := isReset(errno, &tcpInfo{Segs_out: 1, Segs_in: 1}); got != w.resetInTCPInfo {
+			t.Errorf("%v after a segment: reset %t", errno, got)
+		}
+		if isReset(errno, &tcpInfo{Segs_out: 1}) {
+			t.Errorf("%v without a segment is called an RST", errno)
 		}
 	}
-	for errno, want := range map[unix.Errno]struct {
-		outcome Outcome
-		cause   Cause
-	}{
-		unix.ECONNREFUSED: {Refused, NoCause},
-		unix.ETIMEDOUT:    {TimedOut, NoCause},
-		unix.EHOSTUNREACH: {Unreachable, HostUnreachable},
-		unix.ENETUNREACH:  {Unreachable, NetUnreachable},
-		unix.EACCES:       {Unreachable, Prohibited},
-		unix.ENOBUFS:      {LocalError, LocalResources},
-	} {
-		if outcome, cause := answeredWith(errno); outcome != want.outcome || cause != want.cause {
-			t.Errorf("socket: %v: %s, %s", errno, outcome, cause)
-		}
+	if cause, event := resendFailedWith(0); cause != LocalResources || event != ResendFailed {
+		t.Errorf("a SYN still in our own queue: %s, %s", cause, event)
 	}
 }
 
@@ -87,6 +105,7 @@ func TestICMPFromOurselves(t *testing.T) {
 	target := netip.MustParseAddr("198.51.100.9")
 	source6, target6 := netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("2001:db8:9::9")
 	local := netip.MustParseAddr("127.0.0.1")
+	ours := func(ip netip.Addr) bool { return ip == source || ip == source6 || ip.IsLoopback() }
 	for _, c := range []struct {
 		icmp           ICMP
 		source, target netip.Addr
@@ -103,7 +122,7 @@ func TestICMPFromOurselves(t *testing.T) {
 		{ICMP{1, 1, source6}, source6, target6, LocalError, LocalFiltered},
 		{ICMP{1, 3, source6}, source6, target6, Unreachable, HostUnreachable}, // neighbour discovery
 	} {
-		if outcome, cause := judgeICMP(c.icmp, c.source, c.target); outcome != c.outcome || cause != c.cause {
+		if outcome, cause := judgeICMP(c.icmp, c.source, c.target, ours); outcome != c.outcome || cause != c.cause {
 			t.Errorf("%s, %s to %s: %s, %s", c.icmp, c.source, c.target, outcome, cause)
 		}
 	}

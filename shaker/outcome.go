@@ -17,10 +17,10 @@ const (
 	Open
 	// Refused: an RST came back, nothing else; and again, where the first may have been meant for an earlier handshake of ours.
 	Refused
-	// Unreachable: an ICMP error ended the handshake. Cause classes it; ICMP holds type, code and sender where the kernel
-	// keeps them (IPv4: Linux 5.11 on).
+	// Unreachable: an ICMP error ended the handshake. Cause classes it, and ICMP holds type, code and sender. A kernel that does
+	// not keep them (IPv4: before Linux 5.11) leaves it open who said so, and the outcome is LocalError.
 	Unreachable
-	// TimedOut: nothing came back within the probe's timeout.
+	// TimedOut: nothing came back within the probe's timeout, while our own side worked: source address, link and route.
 	TimedOut
 	// Canceled: the batch's context ended, or the engine closed, before the probe was decided. Err says which.
 	Canceled
@@ -50,12 +50,15 @@ const (
 	// Prohibited goes with Unreachable: a firewall said that this is not allowed.
 	Prohibited
 
-	// NoRoute goes with LocalError: our kernel has no way to the address. Nothing was sent.
+	// NoRoute goes with LocalError: our kernel has no way to the address, or had none while the SYN waited for its answer. Event
+	// names what was lost on the way; without one, nothing was sent.
 	NoRoute
-	// LocalResources goes with LocalError: no file descriptor, source port or memory, and nothing was sent. Or, without an
-	// Errno and with a SYN sent: a target on this host was answered 17 times by what may have been another probe of ours.
+	// LocalResources goes with LocalError: no file descriptor, source port or memory, and nothing was sent. Or the kernel ended
+	// the handshake, as Event says. Or, without Errno and Event and with a SYN sent: the target was answered 17 times by what may
+	// have been another probe of ours.
 	LocalResources
-	// LocalFiltered goes with LocalError: our own machine rejected the packet.
+	// LocalFiltered goes with LocalError: our own machine rejected the packet. Its firewall did so, a security module, or a route
+	// of type prohibit.
 	LocalFiltered
 )
 
@@ -165,6 +168,14 @@ func (i ICMP) String() string {
 		return ""
 	}
 	return fmt.Sprintf("%d/%d from %s", i.Type, i.Code, i.From)
+}
+
+// neighbour reports whether the message says what the kernel itself says of a neighbour that does not answer.
+func (i ICMP) neighbour() bool {
+	if i.From.Is4() {
+		return i.Type == 3 && i.Code == 1
+	}
+	return i.Type == 1 && i.Code == 3
 }
 
 // cause classes an ICMP message by type and code. The errno would not do: icmp_err_convert (net/ipv4/icmp.c) makes

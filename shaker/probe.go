@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Timeouts of a probe. The engine takes any that is not negative; the kernel gives up by itself after tcp_syn_retries
-// resends of the SYN, 127 s by default (tcp(7)).
+// Timeouts of a probe. The engine takes any that is not negative. The kernel sends the SYN again for as long, up to 127 times,
+// whatever tcp_syn_retries says (TCP_SYNCNT of tcp(7)).
 const (
 	// DefaultTimeout is used for a probe whose Timeout is 0: long enough for a SYN that was lost and sent again after 1 s
 	// (RFC 6298 section 2.1) to be answered.
@@ -27,8 +27,8 @@ type Probe struct {
 
 	// Timeout is how long the handshake may take, from connect(2) on; waiting inside the engine does not count. 0 means
 	// DefaultTimeout; negative is refused. A probe that is made again because its answer may have been meant for another (Stats.Crossings,
-	// StaleResets) has it anew. It is kept to about 1 ms, and never cut short by the engine; the kernel itself gives up when it has sent
-	// the SYN as often as tcp_syn_retries says.
+	// StaleResets) has it anew. It is kept to about 1 ms, and never cut short. The result of a silent
+	// target comes some ms later, after the engine has looked whether our own side worked.
 	Timeout time.Duration
 }
 

@@ -3,6 +3,7 @@ package shaker
 import (
 	"math/rand/v2"
 	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -76,9 +77,14 @@ type shard struct {
 	distrusted    int64 // nothing expires unless a poll has begun at this clock or later; 0 where there was no gap
 	distrustedFor int64 // how long the gap was
 
+	doubts      []doubt // results of this turn that the witness is to judge
+	spareDoubts []doubt // an empty slice of an earlier turn, for the next
+
 	scratch sockaddr
 	info    tcpInfo
+	soft    syscall.Errno // the soft error of the socket that judge asked last
 	errors  errorQueue
+	ask     asker
 }
 
 func newShard(e *Engine, capacity, perAddress int, portRange uint32) (*shard, error) {
@@ -86,7 +92,13 @@ func newShard(e *Engine, capacity, perAddress int, portRange uint32) (*shard, er
 	if err != nil {
 		return nil, err
 	}
+	ask, err := openAsker()
+	if err != nil {
+		p.close()
+		return nil, err
+	}
 	return &shard{
+		ask:       ask,
 		engine:    e,
 		inbox:     inbox{wake: p.wakeUp},
 		poller:    p,
@@ -133,6 +145,7 @@ func (s *shard) run() {
 		if n < eventsPerPoll {
 			s.expire()
 		}
+		s.askWitness()
 		s.counters.Turns++
 		s.publish(false)
 		s.tell(false)
@@ -143,7 +156,13 @@ func (s *shard) run() {
 	s.retire()
 	s.publish(true)
 	s.tell(true)
+	s.free()
+}
+
+// free closes what the shard holds beside sockets of probes.
+func (s *shard) free() {
 	s.poller.close()
+	s.ask.close()
 }
 
 // yield gives the processor to others, those that were signaled first.
@@ -178,6 +197,10 @@ func (s *shard) take() bool {
 }
 
 func (s *shard) receive(m *message) {
+	if m.judged != nil {
+		s.receiveJudged(m.judged)
+		return
+	}
 	if m.jobs == nil {
 		s.end(m.share, m.ended)
 		return
@@ -193,6 +216,24 @@ func (s *shard) receive(m *message) {
 	} else {
 		s.callers.enqueue(m.share)
 	}
+}
+
+// receiveJudged answers what the witness has judged.
+func (s *shard) receiveJudged(judged []doubt) {
+	for i := range judged {
+		s.answer(judged[i].share, &judged[i].result)
+	}
+	clear(judged)
+	s.spareDoubts = judged[:0]
+}
+
+// askWitness hands the doubts of this turn over.
+func (s *shard) askWitness() {
+	if len(s.doubts) == 0 {
+		return
+	}
+	s.engine.witness.ask(s, s.doubts)
+	s.doubts, s.spareDoubts = s.spareDoubts, nil
 }
 
 // end has everything of a share dropped.

@@ -44,3 +44,8 @@ func (s *sockaddr) addrPort() netip.AddrPort {
 
 // unspecified is the address that disconnects a socket (connect(2)): family AF_UNSPEC, which is 0.
 var unspecified sockaddr
+
+// withoutZone takes an address's zone off.
+func withoutZone(addr netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(addr.Addr().WithZone(""), addr.Port())
+}

@@ -30,7 +30,8 @@ const (
 // (tcp_rcv_synsent_state_process, net/ipv4/tcp_input.c), and outlives a disconnect; TCP_QUICKACK 0 does the same once. The
 // fresh socket sets both, as kernels differ in what they keep. SO_LINGER {1,0} makes close(2), also the one of kill -9, send an
 // RST in place of a FIN, which would be an ACK as well. IPV6_RECVERR keeps ICMPv6 errors for us to read; over IPv4 the kernel
-// does that unasked. A port range of 0 sets none.
+// does that unasked. TCP_SYNCNT keeps the kernel from giving up before the probe's timeout, which tcp_syn_retries of tcp(7) would
+// set for all programs. A port range of 0 sets none.
 func openSocket(v6 bool, mode Mode, portRange uint32) (fd int, err syscall.Errno) {
 	family := unix.AF_INET
 	if v6 {
@@ -41,6 +42,9 @@ func openSocket(v6 bool, mode Mode, portRange uint32) (fd int, err syscall.Errno
 		return -1, errnoOf(e)
 	}
 	e = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1)
+	if e == nil {
+		e = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_SYNCNT, mostSYNs)
+	}
 	if e == nil && mode == Fresh {
 		e = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)
 	}
@@ -61,6 +65,9 @@ func openSocket(v6 bool, mode Mode, portRange uint32) (fd int, err syscall.Errno
 	}
 	return fd, 0
 }
+
+// mostSYNs is the greatest TCP_SYNCNT (MAX_TCP_SYNCNT, include/net/tcp.h): hours.
+const mostSYNs = 127
 
 // setPortRange sets from which ports a socket may send: the lowest one, and the highest in the upper half. Older kernels do without.
 func setPortRange(fd int, portRange uint32) {
@@ -184,26 +191,4 @@ func parseICMP(b []byte) (ICMP, syscall.Errno) {
 	copy(sender[:], b[errSender:])
 	icmp := ICMP{Type: b[errType], Code: b[errCode], From: sender.addrPort().Addr()}
 	return icmp, syscall.Errno(binary.NativeEndian.Uint32(b[errErrno:]))
-}
-
-// isOurs reports whether an address is one of this host's. It asks by routing: toward an address of its own a host sends
-// from that address. Binding to it would prove nothing where net.ipv4.ip_nonlocal_bind is set.
-func isOurs(ip netip.Addr) bool {
-	if ip.IsLoopback() {
-		return true
-	}
-	family := unix.AF_INET
-	if ip.Is6() {
-		family = unix.AF_INET6
-	}
-	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return true // and our own trouble either way
-	}
-	defer closeSocket(fd)
-	var to sockaddr
-	if connect(int32(fd), &to, to.set(netip.AddrPortFrom(ip, 9), 0)) != 0 { // of a datagram socket: nothing is sent
-		return false
-	}
-	return localAddr(int32(fd), &to).Addr() == ip
 }

@@ -40,6 +40,7 @@ func start(config Config) (*Engine, error) {
 	portRange := uint32(low) | uint32(high)<<16
 	e.chooseMode(portRange)
 	e.usualDrops = usualDrops()
+	e.openWitness()
 	e.pace.set(config.Rate)
 	for k := range config.Shards {
 		// Parts of the bounds, such that they add up to no more than the whole, but at least one each.
@@ -48,8 +49,9 @@ func start(config Config) (*Engine, error) {
 		s, err := newShard(e, capacity, max(1, e.limit/config.Shards), portRange)
 		if err != nil {
 			for _, s := range e.shards {
-				s.poller.close()
+				s.free()
 			}
+			e.closeWitness()
 			return nil, err
 		}
 		e.shards = append(e.shards, s)
@@ -83,6 +85,26 @@ func (e *Engine) chooseMode(portRange uint32) {
 		return
 	}
 	e.config.Mode, e.detail = Reuse, "self-check passed: a socket made two handshakes and neither was noticed"
+}
+
+// openWitness has silence witnessed. Without netlink the engine works all the same, and says so.
+func (e *Engine) openWitness() {
+	open := e.config.hooks.witness
+	if open == nil {
+		open = newWitness
+	}
+	w, err := open()
+	if err != nil {
+		e.detail += fmt.Sprintf("; events of this host's own network are not seen (%v)", err)
+		return
+	}
+	e.witness = w
+}
+
+func (e *Engine) closeWitness() {
+	if e.witness != nil {
+		e.witness.close()
+	}
 }
 
 // descriptorLimit is the soft limit of RLIMIT_NOFILE, getrlimit(2).

@@ -152,15 +152,16 @@ func TestRoutesThatLeadNowhere(t *testing.T) {
 		for k, c := range []struct {
 			kind  testnet.RouteKind
 			errno unix.Errno
+			cause Cause
 		}{
-			{testnet.Blackhole, unix.EINVAL},
-			{testnet.Unreachable, unix.EHOSTUNREACH},
-			{testnet.Prohibit, unix.EACCES},
+			{testnet.Blackhole, unix.EINVAL, NoRoute},
+			{testnet.Unreachable, unix.EHOSTUNREACH, NoRoute},
+			{testnet.Prohibit, unix.EACCES, LocalFiltered},
 		} {
 			to := f.target(100 + k)
 			testnet.Route(t, c.kind, netip.PrefixFrom(to.Addr(), to.Addr().BitLen()))
 			r, err := e.Check(patient(t), to, patience)
-			if err != nil || r.Outcome != LocalError || r.Cause != NoRoute || r.Errno != c.errno || r.Sent() {
+			if err != nil || r.Outcome != LocalError || r.Cause != c.cause || r.Errno != c.errno || r.Sent() {
 				t.Errorf("route of kind %d: %s, %v", c.kind, r.String(), err)
 			}
 		}

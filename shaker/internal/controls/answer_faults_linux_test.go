@@ -35,7 +35,9 @@ var answerFaults = []fault{
 			if !fault("naive SO_ERROR") {
 				icmp, icmpErrno = s.errors.read(x.fd)
 			}`},
-			{"judge_linux.go", `again = errno == eConnRefused`, `again = (fault("naive SO_ERROR") || errno == eConnRefused)`},
+			{"judge_linux.go", `if !icmp.From.IsValid() {`, `if !icmp.From.IsValid() && !fault("naive SO_ERROR") {`},
+			{"judge_linux.go", `r.Cause, r.Event = diedOf(errno, resendFailed(&s.info))`, `r.Cause, r.Event = diedOf(errno, resendFailed(&s.info))
+			again = fault("naive SO_ERROR") && disconnect(x.fd) == 0`},
 		},
 		with: []string{"no last question"},
 		seen: []check{{test: "TestICMPOnTheWire/reuse/ipv4", says: "open, want timed out"}},
@@ -146,10 +148,10 @@ var answerFaults = []fault{
 		is:   "what comes between the reading of a socket's error and of its state is called trouble of ours",
 		edits: []edit{{
 			"judge_linux.go",
-			`if errno == 0 && s.info.State == tcpClose {`,
-			`if !fault("asked once") && errno == 0 && s.info.State == tcpClose {`,
+			`late != 0 {`,
+			`late != 0 && !fault("asked once") {`,
 		}},
-		seen: []check{{test: "TestAnswerWhileWeAsk/reuse/ipv4", says: "local error, local resources, want refused"}},
+		seen: []check{{test: "TestAnswerWhileWeAsk/reuse/ipv4", says: "local error, local resources, kernel gave up, want refused"}},
 	},
 	{
 		name:  "started for nobody",

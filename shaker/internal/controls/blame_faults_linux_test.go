@@ -15,7 +15,7 @@ var blameFaults = []fault{
 			case fault("no descriptor is a refusal") && r.Cause == LocalResources:
 				r.Outcome, r.Cause = Refused, NoCause
 			case fault("no route is the target's") && r.Cause == NoRoute:
-				r.Outcome, r.Cause = answeredWith(errno)
+				r.Outcome, r.Cause = Unreachable, NetUnreachable
 			}`,
 		}},
 		seen: []check{{test: "TestExhaustedPortsAreOurTrouble/reuse/ipv4", says: "timed out, cannot assign requested address"}},
@@ -33,12 +33,10 @@ var blameFaults = []fault{
 	{
 		name: "unknown errno is the target's",
 		is:   "a synchronous error that is in no list is not our trouble",
-		edits: []edit{{"errno_linux.go", `default: // EADDRNOTAVAIL`, `case unix.EMFILE:
-			if fault("unknown errno is the target's") {
-				return HostUnreachable
-			}
-			return LocalResources
-		default: // EADDRNOTAVAIL`}},
+		edits: []edit{{"errno_linux.go", `return LocalResources // EADDRNOTAVAIL`, `if fault("unknown errno is the target's") && errno == unix.EMFILE {
+			return HostUnreachable
+		}
+		return LocalResources // EADDRNOTAVAIL`}},
 		seen: []check{
 			{test: "TestErrnosAreClassed", says: "host unreachable, want local resources"},
 			{test: "TestDescriptorsExhaustedAreOurTrouble/reuse/ipv4", says: "host unreachable"},
@@ -75,7 +73,42 @@ var blameFaults = []fault{
 	{
 		name:  "ARP is our firewall",
 		is:    "the kernel's word that a neighbour does not answer is taken for our own firewall's",
-		edits: []edit{{"judge_linux.go", `icmp != neighbour &&`, `(fault("ARP is our firewall") || icmp != neighbour) &&`}},
+		edits: []edit{{"judge_linux.go", `!icmp.neighbour() &&`, `(fault("ARP is our firewall") || !icmp.neighbour()) &&`}},
 		seen:  []check{{test: "TestICMPFromOurselves", says: "3/1 from 192.0.2.2, 192.0.2.2 to 198.51.100.9: local error"}},
+	},
+	{
+		name: "left-over error believed",
+		is:   "an error that an earlier target left in the socket is held against the next one that is silent",
+		// (Over IPv6 the kernel keeps it where the next connect(2) clears it, as IPV6_RECVERR is set.)
+		seen: []check{{test: "TestErrorsStayBehind/reuse/ipv4", says: "unreachable, host unreachable"}},
+	},
+	{
+		name: "own side not asked",
+		is:   "silence is believed without asking whether our own side worked",
+		edits: []edit{{"witness_linux.go", `case TimedOut:`, `case TimedOut:
+		if fault("own side not asked") {
+			return false
+		}`}},
+		seen: []check{{test: "TestOwnEvents/reuse", says: "address deleted/silent/ipv6: [2001:db8:64:1"}},
+	},
+	{
+		name:  "failed resend is silence",
+		is:    "a SYN that could not be sent again counts as one that was not answered",
+		edits: []edit{{"judge_linux.go", `uint32(info.Retransmits) > info.Total_retrans`, `uint32(info.Retransmits) > info.Total_retrans && !fault("failed resend is silence")`}},
+		seen:  []check{{test: "TestErrnosAfterTheSYN/reuse/ipv4", says: "timed out"}},
+	},
+	{
+		name: "kernel's patience",
+		is:   "the kernel gives up when tcp_syn_retries says so",
+		edits: []edit{{"socket_linux.go", `if e == nil {
+		e = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_SYNCNT`, `if e == nil && !fault("kernel's patience") {
+		e = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_SYNCNT`}},
+		seen: []check{{test: "TestPatienceIsTheProbes", says: "kernel gave up"}},
+	},
+	{
+		name:  "no address is no port",
+		is:    "a host without an address of the family is said to have no free source port",
+		edits: []edit{{"ask_linux.go", `== eAddrNotAvail`, `== eAddrNotAvail && !fault("no address is no port")`}},
+		seen:  []check{{test: "TestNoAddressToSendFrom/reuse", says: "local resources, cannot assign requested address"}},
 	},
 }

@@ -73,7 +73,7 @@ var reuseFaults = []fault{
 				r.ICMP.From = r.Addr.Addr()
 			}
 			if fault("ICMP by errno") {
-				r.Outcome, r.Cause = answeredWith(icmpErrno)
+				r.Cause = HostUnreachable
 			}`,
 		}},
 		seen: []check{{test: "TestICMPOnTheWire/reuse/ipv4", says: "sockets in the pool"}},

@@ -33,11 +33,17 @@ var tellingFaults = []fault{
 		is:   "SYNs that were sent again in vain are not counted",
 		edits: []edit{{
 			"judge_linux.go",
-			`r.Outcome, r.Retransmits = TimedOut, s.info.Total_retrans`,
+			`r.Retransmits = s.info.Total_retrans
+	switch {
+	case resendFailed`,
 			`if fault("retransmits of a timeout") {
-				s.info.Total_retrans = 0
+				s.info.Retransmits, s.info.Total_retrans = 0, 0
 			}
-			r.Outcome, r.Retransmits = TimedOut, s.info.Total_retrans`,
+			r.Retransmits = s.info.Total_retrans
+	switch {
+	case fault("left-over error believed") && s.soft != 0:
+		r.Outcome, r.Cause, r.Errno = Unreachable, HostUnreachable, s.soft
+	case resendFailed`,
 		}},
 		seen: []check{{test: "TestRetransmitsAreCounted/reuse/ipv4", says: "timed out, 0 retransmits"}},
 	},

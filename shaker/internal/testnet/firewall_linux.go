@@ -46,22 +46,33 @@ type Rule struct {
 func Firewall(t testing.TB, rules ...Rule) {
 	t.Helper()
 	Private(t)
+	undo, err := Forbid(rules...)
+	if err != nil {
+		t.Fatalf("firewall: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := undo(); err != nil {
+			t.Errorf("firewall: %v", err)
+		}
+	})
+}
+
+// Forbid is Firewall until the caller calls undo.
+func Forbid(rules ...Rule) (undo func() error, err error) {
 	fd, err := openNetlink(unix.NETLINK_NETFILTER)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	table := fmt.Sprintf("testnet%d", fd) // which is nobody else's while it is open
 	if err := nftables(fd, newTable(table, rules)...); err != nil {
 		unix.Close(fd)
-		t.Fatalf("firewall: %v", err)
+		return nil, err
 	}
 	// The socket stays one of the namespace where it was opened, which therefore stays too.
-	t.Cleanup(func() {
+	return func() error {
 		err := nftables(fd, nftMessage(unix.NFT_MSG_DELTABLE, 0, attribute{unix.NFTA_TABLE_NAME, text(table)}))
-		if err := errors.Join(err, os.NewSyscallError("close", unix.Close(fd))); err != nil {
-			t.Errorf("firewall: %v", err)
-		}
-	})
+		return errors.Join(err, os.NewSyscallError("close", unix.Close(fd)))
+	}, nil
 }
 
 // newTable makes a table of both families with a base chain on each hook in use.

@@ -137,6 +137,7 @@ const (
 	Blackhole   RouteKind = unix.RTN_BLACKHOLE   // EINVAL
 	Unreachable RouteKind = unix.RTN_UNREACHABLE // EHOSTUNREACH
 	Prohibit    RouteKind = unix.RTN_PROHIBIT    // EACCES
+	Throw       RouteKind = unix.RTN_THROW       // ENETUNREACH, where no other rule has a route
 )
 
 // Route adds a route that leads nowhere.

@@ -39,24 +39,26 @@ type flow struct{ from, to netip.AddrPort }
 // one Peer at a time; it ends with the test.
 func NewPeer(t testing.TB, script func(*Peer, *Segment)) *Peer {
 	t.Helper()
-	return newPeer(t, script, false)
+	return newPeer(t, "peer0", near{netip.PrefixFrom(Own4, Net4.Bits()), netip.PrefixFrom(Own6, Net6.Bits())}, script, false)
 }
 
 // NewQuietPeer makes a Peer that logs nothing and counts no SYNs, for millions of segments: the script keeps what it needs.
 // A Segment is the script's only until it returns.
 func NewQuietPeer(t testing.TB, script func(*Peer, *Segment)) *Peer {
 	t.Helper()
-	return newPeer(t, script, true)
+	return newPeer(t, "peer0", near{netip.PrefixFrom(Own4, Net4.Bits()), netip.PrefixFrom(Own6, Net6.Bits())}, script, true)
 }
 
-func newPeer(t testing.TB, script func(*Peer, *Segment), quiet bool) *Peer {
+// near is the near side's own addresses, each with the length of the network that the device leads to.
+type near struct{ ip4, ip6 netip.Prefix }
+
+func newPeer(t testing.TB, name string, own near, script func(*Peer, *Segment), quiet bool) *Peer {
 	t.Helper()
 	Private(t)
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		t.Fatalf("/dev/net/tun: %v", err)
 	}
-	const name = "peer0"
 	request, err := unix.NewIfreq(name)
 	if err != nil {
 		t.Fatal(err)
@@ -76,14 +78,14 @@ func newPeer(t testing.TB, script func(*Peer, *Segment), quiet bool) *Peer {
 	})
 	for _, err := range []error{
 		setUp(name),
-		addAddress(name, netip.PrefixFrom(Own4, Net4.Bits())),
-		addAddress(name, netip.PrefixFrom(Own6, Net6.Bits())),
+		addAddress(name, own.ip4),
+		addAddress(name, own.ip6),
 	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	awaitLocal(t, Own6)
+	awaitLocal(t, own.ip6.Addr())
 	started = true
 	go p.read()
 	return p
@@ -200,4 +202,10 @@ func (s *Segment) RST() Segment {
 // ICMP answers a segment with an ICMP or ICMPv6 error from a host.
 func (p *Peer) ICMP(about *Segment, from netip.Addr, kind, code byte) (done time.Time) {
 	return p.write(icmpPacket(from, about.From.Addr(), kind, code, about.raw))
+}
+
+// ICMPQuoting sends an error from a host about a segment of the near side's, which need not have been sent.
+func (p *Peer) ICMPQuoting(about Segment, from netip.Addr, kind, code byte) (done time.Time) {
+	about.raw = about.packet()
+	return p.ICMP(&about, from, kind, code)
 }
