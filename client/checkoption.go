@@ -43,8 +43,9 @@ func WithTimeout(timeout time.Duration) CheckOption {
 	})
 }
 
-// WithAttempts makes up to n handshakes with each address, 1 to 16, each from a fresh source port; the next one follows when
-// the one before met silence. By default it is 1. 0 has no effect.
+// WithAttempts makes up to n handshakes with each address, 1 to 16, each from a fresh source port.
+// The next one follows silence at once, and the service's own trouble after 200 ms, or after the
+// timeout if that is shorter. By default it is 1. 0 has no effect.
 func WithAttempts(n int) CheckOption {
 	return checkOptionFunc(func(o *tcpshakerv1.CheckOptions) {
 		switch {

@@ -10,11 +10,9 @@ import (
 // the way does not drop them all.
 const pacing = 10 * time.Millisecond
 
-// round is the next attempt of an exhaustive target, made at all of its addresses together.
-type round struct {
-	at   time.Duration
-	task *task
-}
+// retryDelay is how long after our own trouble the next attempt starts, unless the timeout is
+// shorter: a route or a descriptor may be back by then.
+const retryDelay = 200 * time.Millisecond
 
 // startRound begins one attempt at every address of t. Of an exhaustive target the next round is queued at once; otherwise
 // follow decides for each address by itself.
@@ -24,17 +22,28 @@ func (s *session) startRound(t *task) {
 	}
 	t.rounds++
 	if t.options.exhaustive && t.rounds < t.options.attempts {
-		s.paced.push(round{s.now() + pacing, t})
+		s.delay(pacing, t, everyAddress)
 	}
 }
 
-// startDue begins the rounds whose time has come. A target in the queue is undecided, so its place is still its own.
+// delay schedules the next attempt of t with one address, or with every one.
+func (s *session) delay(by time.Duration, t *task, address int) {
+	s.delayed.push(delayed{at: s.now() + by, task: t, index: t.index, address: address})
+}
+
+// startDue begins the delayed attempts that are due.
 func (s *session) startDue() {
-	if s.paced.len() == 0 {
+	if len(s.delayed) == 0 {
 		return
 	}
-	for now := s.now(); s.paced.len() > 0 && s.paced.front().at <= now; {
-		s.startRound(s.paced.pop().task)
+	for now := s.now(); len(s.delayed) > 0 && s.delayed[0].at <= now; {
+		switch d := s.delayed.pop(); {
+		case d.stale():
+		case d.address == everyAddress:
+			s.startRound(d.task)
+		default:
+			s.probe(d.task, d.address)
+		}
 	}
 	s.submit()
 }
@@ -79,7 +88,8 @@ func (s *session) receive() {
 	}
 }
 
-// result takes one handshake to its target. A target that is decided already only counts it out.
+// result takes one handshake to its target. A target that is decided already only counts it out,
+// and refunds it if it sent no SYN.
 func (s *session) result(r *shaker.Result) {
 	place, at, attempt := splitProbeID(r.ID)
 	t := s.tasks.tasks[place]
@@ -87,25 +97,32 @@ func (s *session) result(r *shaker.Result) {
 	s.auditProbe(t, r)
 	if t.decided {
 		t.addresses[at].ended++
+		if !r.Sent() {
+			t.refundOne(at)
+		}
 		s.release(t)
 		return
 	}
 	t.account(r, *t.handshakeAt(at, attempt))
-	t.addresses[at].meet(r)
-	s.follow(t, at, r.Outcome)
+	s.follow(t, at, t.addresses[at].meet(r))
 	s.settle(t)
 }
 
-// follow decides what comes after a handshake: another one, or nothing, which closes the address.
-func (s *session) follow(t *task, at int, outcome shaker.Outcome) {
+// follow decides what comes after a handshake of the class brought: another one at once, another
+// one later, or nothing, which closes the address.
+func (s *session) follow(t *task, at int, brought class) {
 	a, attempts := &t.addresses[at], uint8(t.options.attempts)
 	switch {
 	case t.options.exhaustive:
 		a.closed = a.ended == attempts || s.ended && a.ended == a.begun
-	case outcome != shaker.TimedOut || a.begun == attempts:
+	case a.begun == attempts:
 		a.closed = true
-	default: // once the work has ended, the engine answers it with Canceled
+	case brought == classSilence: // once the work has ended, the engine answers it with Canceled
 		s.probe(t, at)
+	case brought == classTrouble && !s.ended:
+		s.delay(min(t.options.timeout, retryDelay), t, at)
+	default:
+		a.closed = true
 	}
 }
 
@@ -116,26 +133,26 @@ func (s *session) settle(t *task) {
 		return
 	}
 	a := &t.addresses[at]
-	s.answer(t, finding{reason: a.reason, detail: detailOf(a, t.options), decider: a})
+	s.answer(t, finding{reason: a.reason, detail: explain(a, t.options), decider: a})
 }
 
-// end makes an end of all that cannot be brought to its own any more, when the context of the work has ended: names that
-// are still looked up, and attempts that were not begun. What is in flight the engine answers now, with Canceled or with what
-// it found, and so does each target: REACHABLE where a handshake was answered, UNREACHABLE where all that was asked for was
-// done, and else why it was cut off.
+// end closes what cannot go on when the context of the work has ended: names that are still looked
+// up, and attempts that were not begun. An address that waits for its next attempt keeps our own
+// trouble as its finding. The engine answers now what is in flight, with Canceled or with what it
+// found, and that answers the other targets.
 func (s *session) end() {
 	s.ended = true
-	s.paced.clear()
+	s.delayed.clear()
 	s.letGo()
 	for _, t := range s.tasks.tasks {
 		switch {
 		case t.options == nil || t.decided:
 		case len(t.addresses) == 0:
 			s.answer(t, finding{reason: cutOff, detail: detailCutName})
-		case t.options.exhaustive:
+		default:
 			for i := range t.addresses {
-				if int(t.addresses[i].begun) < t.options.attempts {
-					t.addresses[i].cut()
+				if a := &t.addresses[i]; a.waits(t.options) {
+					a.cut()
 				}
 			}
 			s.settle(t)

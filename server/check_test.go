@@ -262,8 +262,9 @@ func TestLookupTroubleIsNotTheTargets(t *testing.T) {
 	}
 }
 
-// TestAttemptsFollowSilenceOnly: "The next one follows only when the one before met silence".
-func TestAttemptsFollowSilenceOnly(t *testing.T) {
+// TestAttemptsFollowSilenceAndTrouble: another attempt follows silence at once and our own trouble
+// 200 ms later, and no answer of the target's.
+func TestAttemptsFollowSilenceAndTrouble(t *testing.T) {
 	const addr = "192.0.2.1:80"
 	after := func(silences int, then reply) func(shaker.Probe, int) reply {
 		return func(p shaker.Probe, before int) reply {
@@ -281,10 +282,10 @@ func TestAttemptsFollowSilenceOnly(t *testing.T) {
 	}{
 		{"open at once", answers(open()), brief{reachable, synAck, addr, 1, 1}, 0},
 		{"refused at once", answers(refused()), brief{unreachable, rst, addr, 0, 1}, 0},
-		{"no ports at once", answers(noPorts()), brief{inconclusive, ours, addr, 0, 0}, 0},
+		{"no ports", answers(noPorts()), brief{inconclusive, ours, addr, 0, 0}, 400 * time.Millisecond},
 		{"open at last", after(2, open()), brief{reachable, synAck, addr, 1, 3}, 4 * time.Second},
 		{"refused after silence", after(1, refused()), brief{unreachable, rst, addr, 0, 2}, 2 * time.Second},
-		{"no ports after silence", after(1, noPorts()), brief{unreachable, timeout, addr, 0, 1}, 2 * time.Second},
+		{"no ports after silence", after(1, noPorts()), brief{inconclusive, ours, addr, 0, 1}, 2200 * time.Millisecond},
 		{"silence", silence, brief{unreachable, timeout, addr, 0, 3}, 6 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -57,11 +57,24 @@ func detailOf(a *address, o *options) string {
 	}
 }
 
-// silenceDetail counts SYNs of the deciding handshake, and handshakes where there was more than one.
+// explain is detailOf and, if our own trouble decided, how many handshakes met silence. What does
+// not fit is left out.
+func explain(a *address, o *options) string {
+	detail := detailOf(a, o)
+	if a.quiet > 0 && classOf(a.reason) == classTrouble {
+		more := "; " + counted(uint64(a.quiet), "other handshake") + " met silence"
+		if len(detail)+len(more) <= maxDetail {
+			detail += more
+		}
+	}
+	return detail
+}
+
+// silenceDetail counts SYNs of the deciding handshake, and the handshakes of which a SYN was sent.
 func silenceDetail(a *address, o *options) string {
 	detail := fmt.Sprintf("no answer to %s within %v", counted(uint64(a.best.Retransmits)+1, "SYN"), o.timeout)
-	if a.ended > 1 {
-		detail += fmt.Sprintf(", nor in %s more", counted(uint64(a.ended)-1, "handshake"))
+	if a.sent > 1 {
+		detail += fmt.Sprintf(", nor in %s more", counted(uint64(a.sent)-1, "handshake"))
 	}
 	return detail
 }

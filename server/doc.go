@@ -27,24 +27,27 @@
 //     TestStreamIndexCountsAllTargets).
 //  2. Fair blame: the verdict follows from the reason alone, and nothing that is not understood is held against a target
 //     (TestVerdictGoesByDecades, TestReasonOfEveryResult).
-//  3. What the deadline cut off is never TIMED_OUT, and makes no target UNREACHABLE (TestCutAttemptsAreNeverTimedOut,
+//  3. Silence decides only if every handshake with an address met it: our own trouble and what was
+//     cut off come before it (TestHandshakesOfAnAddress, TestEverySequenceOfHandshakes).
+//  4. What the deadline cut off is never TIMED_OUT, and makes no target UNREACHABLE (TestCutAttemptsAreNeverTimedOut,
 //     TestDeadlineKeepsTimeForTheWayHome).
-//  4. Judged before asked: every address of a target has passed the policy before its first packet, and the address that
+//  5. Judged before asked: every address of a target has passed the policy before its first packet, and the address that
 //     was judged is the one that is probed (TestPolicyDeniesBeforeAnyPacket).
-//  5. Certain is told: no answer waits for a handshake that cannot change it (TestEarlyCertainty), unless all were asked for
+//  6. Certain is told: no answer waits for a handshake that cannot change it (TestEarlyCertainty), unless all were asked for
 //     (TestExhaustiveMakesAllTenMillisecondsApart).
-//  6. Bounded: a stream has at most its limit of targets outstanding, and one message, those included whose answer was given
+//  7. Bounded: a stream has at most its limit of targets outstanding, and one message, those included whose answer was given
 //     while handshakes go on (TestOutstandingBound, TestSlowReaderHoldsBackItself,
 //     TestDecidedTargetsCountUntilTheirLastHandshake).
-//  7. No answer beyond 3 MiB: what could exceed it is refused before it is probed (TestBoundIsAnUpperBound).
-//  8. Nothing is left behind: an RPC that ends cancels its batch and its lookups (TestCancelFrees, and goleak over all).
-//  9. A panic ends its RPC with INTERNAL and nothing else, in whichever goroutine (TestPanicTellsTheCallerNothing,
+//  8. No answer beyond 3 MiB: what could exceed it is refused before it is probed (TestBoundIsAnUpperBound).
+//  9. Nothing is left behind: an RPC that ends cancels its batch and its lookups (TestCancelFrees, and goleak over all).
+//  10. A panic ends its RPC with INTERNAL and nothing else, in whichever goroutine (TestPanicTellsTheCallerNothing,
 //     TestReaderRecovers, TestLookupTroubleIsNotTheTargets).
-//  10. Let in by its headers: of an RPC that is refused no byte of a message is read, and nothing stays
+//  11. Let in by its headers: of an RPC that is refused no byte of a message is read, and nothing stays
 //     (TestUnknownCallers, TestRefusedLeavesNothing).
-//  11. Charged before the first SYN, for all that it can come to, and given back what it did not (TestCheckBeyondTheBurst,
-//     TestWhatIsNotMadeIsGivenBack, TestCanceledIsGivenBack).
-//  12. Each RPC has its line in the log, with all that was begun for it (TestAuditLine, TestAuditCountsWhatWasAsked,
+//  12. An RPC is charged before its first SYN for all that it can come to. Handshakes that were not
+//     made, or sent no SYN, are refunded (TestCheckBeyondTheBurst, TestWhatIsNotMadeIsGivenBack,
+//     TestUnsentIsRefunded, TestCanceledIsGivenBack).
+//  13. Each RPC has its line in the log, with all that was begun for it (TestAuditLine, TestAuditCountsWhatWasAsked,
 //     TestUnreadIsTold).
 //
 // # Statuses that are not ours

@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // reply is what a fakeProber makes of a probe: the result, so long after Add. With hang, nothing comes before the end of the
-// batch's context.
+// batch's context, and then Canceled, or the result if it has an outcome.
 type reply struct {
 	shaker.Result
 	after time.Duration
@@ -133,6 +133,7 @@ func (f *fakeProber) awaitTotal(t *testing.T, n int) {
 type hung struct {
 	probe shaker.Probe
 	since time.Time
+	atEnd shaker.Result // Canceled, where it has no outcome
 }
 
 type fakeBatch struct {
@@ -175,7 +176,10 @@ func (b *fakeBatch) Add(probes []shaker.Probe) error {
 		}
 		place := b.next
 		b.next++
-		b.hanging[place] = hung{p, now}
+		b.hanging[place] = hung{probe: p, since: now}
+		if r.hang {
+			b.hanging[place] = hung{p, now, r.Result}
+		}
 		if b.canceled {
 			b.giveUp()
 		} else if !r.hang {
@@ -219,6 +223,10 @@ func (b *fakeBatch) cancel() {
 func (b *fakeBatch) giveUp() {
 	for place, h := range b.hanging {
 		delete(b.hanging, place)
+		if h.atEnd.Outcome != shaker.Unspecified {
+			b.deliver(h.atEnd)
+			continue
+		}
 		b.deliver(shaker.Result{
 			ID: h.probe.ID, Addr: h.probe.Addr, Outcome: shaker.Canceled,
 			Elapsed: time.Since(h.since), Err: context.Cause(b.ctx),

@@ -209,26 +209,41 @@ func (s *session) recount() {
 	s.counted = now
 }
 
-// giveBack gives back what was charged for a target and is not made: it is decided, or its RPC is over.
+// giveBack refunds what was charged for handshakes of a target that were not made, or sent no SYN:
+// it is decided, or its RPC is over.
 func (s *session) giveBack(t *task) {
 	if t.charged == 0 && !t.destined {
 		return
 	}
-	begun := 0
+	made := 0
 	for i := range t.addresses {
 		a := &t.addresses[i]
-		begun += int(a.begun)
+		n := a.charged()
+		made += n
 		if t.destined {
-			t.view.ReturnDestination(a.addr, t.options.attempts-int(a.begun))
+			t.view.ReturnDestination(a.addr, t.options.attempts-n)
 		}
 	}
 	if t.looked {
-		begun = max(begun, 1) // a lookup is work for others too
+		made = max(made, 1) // a lookup is work for others too
 	}
-	if t.charged > begun {
-		t.view.Return(t.charged - begun)
+	if t.charged > made {
+		t.view.Return(t.charged - made)
+		t.charged = made
 	}
-	t.charged, t.destined = 0, false
+}
+
+// refundOne refunds a handshake that sent no SYN and ended after its target was decided. giveBack
+// has counted it as made. A handshake that was sent has decided the target, so the charge for a
+// lookup remains.
+func (t *task) refundOne(at int) {
+	if t.destined {
+		t.view.ReturnDestination(t.addresses[at].addr, 1)
+	}
+	if t.charged > 0 {
+		t.view.Return(1)
+		t.charged--
+	}
 }
 
 // settleAccounts gives back all that the session still holds, when its RPC is over.

@@ -27,7 +27,7 @@ const (
 // messages from the intake, results from the batch, names from the lookups.
 //
 //	message ─▶ arrive ─▶ feed ─▶ start ─▶ submit ─▶ batch ─▶ receive ─▶ settle ─▶ answer ─▶ sink
-//	                       └─▶ lookup ─▶ named ─▲                └─▶ follow, paced ─▶ submit
+//	                       └─▶ lookup ─▶ named ─▲                └─▶ follow, delay ─▶ submit
 type session struct {
 	server *Server
 	ctx    context.Context    // the RPC's
@@ -52,7 +52,7 @@ type session struct {
 	undecided int            // targets admitted whose results have not been written
 	next      uint64         // index of the next target
 	probes    []shaker.Probe // to be given to the batch by submit
-	paced     queue[round]   // attempts of exhaustive targets, in the order in which they fall due
+	delayed   schedule       // attempts that begin later
 	flushAt   time.Duration  // when what the sink holds has to be sent
 
 	ended bool  // work has ended, and end was called
@@ -218,12 +218,12 @@ func (s *session) flushDue() {
 	}
 }
 
-// wake is the session's one timer, set to what falls due first: the attempts of exhaustive targets fall due in the order in
-// which they were queued, because all wait equally long. nil, hence never, where nothing falls due.
+// wake returns the channel of the session's one timer, set to what falls due first: results to
+// send, delayed attempts, or held targets. It is nil if nothing falls due.
 func (s *session) wake() <-chan time.Time {
 	due := s.flushAt
-	if s.paced.len() > 0 && (due == 0 || s.paced.front().at < due) {
-		due = s.paced.front().at
+	if len(s.delayed) > 0 && (due == 0 || s.delayed[0].at < due) {
+		due = s.delayed[0].at
 	}
 	if s.held.at > 0 && (due == 0 || s.held.at < due) {
 		due = s.held.at

@@ -12,7 +12,8 @@ import (
 // maxAddresses is how many addresses of a name are probed, in the resolver's order. All that there are, are judged.
 const maxAddresses = 16
 
-// address is one address of a target under way. Its handshakes fold into one finding, the heaviest (see weight).
+// address is one address of a target under way. Its handshakes fold into one finding, the heaviest
+// (see class).
 type address struct {
 	addr   netip.AddrPort
 	reason tcpshakerv1.Reason // the finding so far; unspecified before the first
@@ -22,12 +23,13 @@ type address struct {
 	ended uint8 // of them, those that gave their result
 	sent  uint8 // of those, the ones whose SYN left
 	whole uint8 // of those that ended, the ones that were not cut off
+	quiet uint8 // of those that ended, the ones that met silence
 
 	best shaker.Result // what brought the finding; zero where no handshake did
 }
 
-// meet folds the result of one handshake in.
-func (a *address) meet(r *shaker.Result) {
+// meet folds the result of one handshake in, and returns the handshake's class.
+func (a *address) meet(r *shaker.Result) class {
 	a.ended++
 	if r.Sent() {
 		a.sent++
@@ -35,9 +37,24 @@ func (a *address) meet(r *shaker.Result) {
 	if r.Outcome != shaker.Canceled {
 		a.whole++
 	}
-	if reason := reasonOf(r); heavier(reason, a.reason) {
+	reason := reasonOf(r)
+	if heavier(reason, a.reason) {
 		a.reason, a.best = reason, *r
 	}
+	brought := classOf(reason)
+	if brought == classSilence {
+		a.quiet++
+	}
+	return brought
+}
+
+// charged counts the handshakes that the caller pays for: those begun, without those that ended
+// before a SYN was sent.
+func (a *address) charged() int { return int(a.begun) - int(a.ended-a.sent) }
+
+// waits reports whether an attempt with a is scheduled and not begun.
+func (a *address) waits(o *options) bool {
+	return !a.closed && int(a.begun) < o.attempts && (o.exhaustive || a.ended == a.begun)
 }
 
 // cut folds in that handshakes which were asked for are not begun, because the RPC's time is over.
@@ -62,7 +79,7 @@ type task struct {
 	port    uint16
 
 	view     *access.View // what its caller was allowed, and charged under
-	charged  int          // handshakes charged to its caller, and not given back
+	charged  int          // handshakes charged to its caller, and not refunded
 	looked   bool         // its name was looked up
 	destined bool         // its addresses are charged with its attempts
 

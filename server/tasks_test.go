@@ -1,6 +1,8 @@
 package server
 
 import (
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -73,28 +75,35 @@ func TestSlab(t *testing.T) {
 	}
 }
 
-func TestQueue(t *testing.T) {
-	var q queue[int]
-	next := 0
-	for i := range 1000 {
-		q.push(i)
-		if i%3 == 0 {
-			if *q.front() != next || q.pop() != next {
-				t.Fatalf("not first in, first out at %d", next)
-			}
-			next++
+// TestSchedule: whatever the order in which attempts are scheduled, the earliest one leaves first,
+// and none is lost.
+func TestSchedule(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 0))
+	var s schedule
+	var naive []time.Duration
+	pop := func() {
+		slices.Sort(naive)
+		if got := s.pop(); got.at != naive[0] || got.index != uint64(got.at) {
+			t.Fatalf("seed %d: attempt %d due at %v left, want %v", seed, got.index, got.at, naive[0])
+		}
+		naive = naive[1:]
+	}
+	for range 3000 {
+		if at := time.Duration(random.IntN(100)); random.IntN(3) > 0 {
+			s.push(delayed{at: at, index: uint64(at)})
+			naive = append(naive, at)
+		} else if len(naive) > 0 {
+			pop()
+		}
+		if len(s) != len(naive) || len(s) > 0 && s[0].at != slices.Min(naive) {
+			t.Fatalf("seed %d: %d attempts, want %d", seed, len(s), len(naive))
 		}
 	}
-	if q.len() != 1000-next {
-		t.Errorf("len %d, want %d", q.len(), 1000-next)
+	for len(naive) > 0 {
+		pop()
 	}
-	for q.len() > 0 {
-		if q.pop() != next {
-			t.Fatalf("not first in, first out at %d", next)
-		}
-		next++
-	}
-	if q.clear(); q.len() != 0 || next != 1000 {
-		t.Errorf("len %d after %d", q.len(), next)
+	if s.clear(); len(s) != 0 {
+		t.Errorf("%d attempts left", len(s))
 	}
 }

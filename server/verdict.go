@@ -88,35 +88,49 @@ func reasonOfEnd(err error) tcpshakerv1.Reason {
 	return cutOff
 }
 
-// weight orders the handshakes of one address: the heaviest is its finding, and among equals the first.
-//
-//	4  REACHABLE: one answer is enough.
-//	3  an answer that says no (RST, ICMP): it tells more than silence does.
-//	2  cut off: a handshake that the caller asked for was not brought to its end, and it might have been answered. So
-//	   silence is not told as if it had been all there was.
-//	1  silence.
-//	0  our own trouble.
-//
-// So REACHABLE wins, then UNREACHABLE, then INCONCLUSIVE; but silence makes UNREACHABLE only where nothing was cut off.
-func weight(r tcpshakerv1.Reason) int {
+// class groups what one handshake can bring. The heaviest class among the handshakes of an address
+// decides about it.
+type class uint8
+
+// The classes, from the lightest to the heaviest.
+const (
+	classNone class = iota // no handshake has ended
+	// classSilence: silence decides only if every handshake met it. A handshake that our side
+	// prevented might have been answered.
+	classSilence
+	// classCut: the deadline or the shutdown ended a handshake that the caller asked for.
+	classCut
+	// classTrouble: our own machine did not send the SYN, or lost it. It ranks with classCut, and
+	// before it: it says more.
+	classTrouble
+	// classRefusal: an RST, or ICMP from the network.
+	classRefusal
+	// classAnswer: a SYN-ACK. One is enough.
+	classAnswer
+)
+
+// classOf returns the class of a handshake's reason. A reason that this version does not know is
+// our own trouble.
+func classOf(r tcpshakerv1.Reason) class {
 	switch {
-	case verdictOf(r) == reachable:
-		return 4
-	case r == cutOff || r == tcpshakerv1.Reason_REASON_SHUTTING_DOWN:
-		return 2
+	case r == tcpshakerv1.Reason_REASON_UNSPECIFIED:
+		return classNone
 	case r == tcpshakerv1.Reason_REASON_TIMED_OUT:
-		return 1
+		return classSilence
+	case r == cutOff || r == tcpshakerv1.Reason_REASON_SHUTTING_DOWN:
+		return classCut
+	case verdictOf(r) == reachable:
+		return classAnswer
 	case verdictOf(r) == unreachable:
-		return 3
+		return classRefusal
 	default:
-		return 0
+		return classTrouble
 	}
 }
 
-// heavier reports whether a handshake that brought next takes the place of one that brought current.
-func heavier(next, current tcpshakerv1.Reason) bool {
-	return current == tcpshakerv1.Reason_REASON_UNSPECIFIED || weight(next) > weight(current)
-}
+// heavier reports whether a handshake that brought next replaces the finding current. Within a
+// class the first one stays.
+func heavier(next, current tcpshakerv1.Reason) bool { return classOf(next) > classOf(current) }
 
 // decide returns the place of the address that decides for its target, and whether the verdict is certain. With patient set
 // (CheckOptions.exhaustive) nothing is certain before every address is closed; otherwise one address can be enough, and then

@@ -84,8 +84,8 @@ func TestReasonOfEveryResult(t *testing.T) {
 	}
 }
 
-// TestHandshakesOfAnAddress: any REACHABLE wins, then an answer that says no, then what was cut off, then silence, then our
-// own trouble; of equals the first. In any order.
+// TestHandshakesOfAnAddress: a SYN-ACK wins, then an RST or ICMP, then our own trouble, then what
+// was cut off, then silence. Of equals the first wins.
 func TestHandshakesOfAnAddress(t *testing.T) {
 	results := map[tcpshakerv1.Reason]shaker.Result{
 		synAck:  {Outcome: shaker.Open},
@@ -107,14 +107,22 @@ func TestHandshakesOfAnAddress(t *testing.T) {
 		{[]tcpshakerv1.Reason{timeout, cutOff, timeout}, cutOff},
 		{[]tcpshakerv1.Reason{timeout, closing, cutOff}, closing},
 		{[]tcpshakerv1.Reason{timeout, rst, hostUn}, rst},
-		{[]tcpshakerv1.Reason{ours, timeout}, timeout},
-		{[]tcpshakerv1.Reason{timeout, noRoute}, timeout},
+		{[]tcpshakerv1.Reason{ours, timeout}, ours},
+		{[]tcpshakerv1.Reason{timeout, noRoute}, noRoute},
 		{[]tcpshakerv1.Reason{noRoute, ours}, noRoute},
+		{[]tcpshakerv1.Reason{ours, noRoute}, ours},
+		{[]tcpshakerv1.Reason{cutOff, noRoute, closing}, noRoute},
+		{[]tcpshakerv1.Reason{noRoute, cutOff}, noRoute},
+		{[]tcpshakerv1.Reason{closing, noRoute}, noRoute},
+		{[]tcpshakerv1.Reason{noRoute, timeout, rst}, rst},
+		{[]tcpshakerv1.Reason{noRoute, timeout, synAck}, synAck},
 	} {
 		var a address
 		for _, reason := range test.brought {
 			r := results[reason]
-			a.meet(&r)
+			if got, want := a.meet(&r), classOf(reason); got != want {
+				t.Errorf("%v: class %d, want %d", reason, got, want)
+			}
 		}
 		if a.reason != test.want || reasonOf(&a.best) != test.want || int(a.ended) != len(test.brought) {
 			t.Errorf("%v: %v, want %v", test.brought, a.reason, test.want)
@@ -189,8 +197,29 @@ func TestDetails(t *testing.T) {
 	}{
 		{address{reason: synAck}, one, ""},
 		{address{reason: rst}, one, "connection refused (RST): nothing listens on the port"},
-		{address{reason: timeout, ended: 1, best: shaker.Result{Retransmits: 2}}, one, "no answer to 3 SYNs within 2s"},
-		{address{reason: timeout, ended: 3}, one, "no answer to 1 SYN within 2s, nor in 2 handshakes more"},
+		{address{reason: timeout, ended: 1, sent: 1, best: shaker.Result{Retransmits: 2}}, one, "no answer to 3 SYNs within 2s"},
+		{address{reason: timeout, ended: 3, sent: 3}, one, "no answer to 1 SYN within 2s, nor in 2 handshakes more"},
+		{address{reason: timeout, ended: 3, sent: 2}, one, "no answer to 1 SYN within 2s, nor in 1 handshake more"},
+		{
+			address{reason: noRoute, quiet: 1, best: errno(syscall.ENETUNREACH)},
+			one,
+			"this machine has no route to the address (ENETUNREACH); 1 other handshake met silence",
+		},
+		{
+			address{reason: filtered, quiet: 15, best: icmp(1, 1, router)},
+			one,
+			"this machine's own firewall rejected the packet, says router 192.0.2.1 (ICMP 1/1); 15 other handshakes met silence",
+		},
+		{ // too long for both
+			address{reason: filtered, quiet: 15, best: icmp(1, 1, long)},
+			one,
+			"this machine's own firewall rejected the packet, says router " + long.String() + " (ICMPv6 1/1)",
+		},
+		{
+			address{reason: cutOff, sent: 2, whole: 1, quiet: 1},
+			options{attempts: 2},
+			"the deadline of the RPC passed after 1 of 2 handshakes, without an answer that decides",
+		},
 		{address{reason: hostUn, best: icmp(3, 1, router)}, one, "host unreachable, says router 192.0.2.1 (ICMP 3/1)"},
 		{address{reason: hostUn, best: icmp(3, 1, target.Addr())}, one, "host unreachable, says the target (ICMP 3/1)"},
 		{address{reason: hostUn, best: neighbour}, one, "host unreachable, says this machine (ICMP 3/1)"},
@@ -225,7 +254,7 @@ func TestDetails(t *testing.T) {
 			"the deadline of the RPC passed after 15 of 16 handshakes, without an answer that decides",
 		},
 	} {
-		got := detailOf(&test.a, &test.o)
+		got := explain(&test.a, &test.o)
 		if got != test.want || len(got) > maxDetail {
 			t.Errorf("%v: %q, want %q", test.a.reason, got, test.want)
 		}

@@ -24,7 +24,8 @@ plaintext; TLS there too if --ca or --server-name or a certificate is given.
 What to ask:
   -f FILE            read targets from FILE too, one a line; - is standard input; blank lines and lines with # are skipped
   --timeout D        how long one handshake may take, 1ms to 60s (default 2s)
-  --attempts N       handshakes with each address at most, 1 to 16 (default 1); the next one follows silence
+  --attempts N       handshakes with each address at most, 1 to 16 (default 1); the next one
+                     follows silence, or trouble of the service's own
   --exhaustive       make all attempts, whatever they bring
   --addresses WHICH  which addresses of a name must be reachable: first, any or all (default first)
   -4, -6             use the IPv4 or the IPv6 addresses of a name only

@@ -454,9 +454,12 @@ type CheckOptions struct {
 	// GetVantage tells it). Unset: 2 s, so that a SYN that was lost and sent again after 1 s can still be answered. Name
 	// lookup and waiting for a free place count against the deadline of the RPC, never against this.
 	Timeout *durationpb.Duration `protobuf:"bytes,1,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// How many handshakes are made with each address at most, each from a fresh source port, so that another of several
-	// equal-cost paths may be taken. Range 1 to 16; 0 or unset: 1. The next one follows only when the one before met silence
-	// (REASON_TIMED_OUT), unless `exhaustive` is set.
+	// How many handshakes are made with each address at most, each from a fresh source port, so that
+	// another of several equal-cost paths may be taken. Range 1 to 16; 0 or unset: 1. Unless
+	// `exhaustive` is set, the next one follows only silence (REASON_TIMED_OUT) or the service's own
+	// trouble (REASON_NO_ROUTE, REASON_LOCAL_RESOURCES, REASON_LOCAL_FILTERED). It follows silence at
+	// once, and trouble after 200 ms or after `timeout` if that is shorter. A handshake whose SYN
+	// could not be sent is an attempt too, but does not count against quotas.
 	Attempts uint32 `protobuf:"varint,2,opt,name=attempts,proto3" json:"attempts,omitempty"`
 	// Make all `attempts`, the starts 10 ms apart, whatever they bring, and wait for all of them: `completed` of `attempted`
 	// is then a measure of loss. Unset: false. The verdict is still REACHABLE if a single handshake was answered.
@@ -554,7 +557,11 @@ type CheckResult struct {
 	Target string `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
 	// What is known of the target. Never VERDICT_UNSPECIFIED.
 	Verdict Verdict `protobuf:"varint,3,opt,name=verdict,proto3,enum=tcpshaker.v1.Verdict" json:"verdict,omitempty"`
-	// Why. Never REASON_UNSPECIFIED; a client that does not know a number classes it by its decade, see Reason.
+	// Why. Never REASON_UNSPECIFIED; a client that does not know a number classes it by its decade,
+	// see Reason. Of several handshakes with an address the first one with the most telling result
+	// decides: a SYN-ACK (1 to 9); then an RST, or ICMP from the network (10, 12 to 19); then the
+	// service's own trouble; then REASON_DEADLINE_EXCEEDED or REASON_SHUTTING_DOWN; then silence
+	// (11). So silence decides only if all handshakes met it.
 	Reason Reason `protobuf:"varint,4,opt,name=reason,proto3,enum=tcpshaker.v1.Reason" json:"reason,omitempty"`
 	// The address that decided, as `ipv4:port` or `[ipv6]:port`. Empty where no address was tried.
 	Address string `protobuf:"bytes,5,opt,name=address,proto3" json:"address,omitempty"`
