@@ -74,10 +74,10 @@ func TestWhoKnowsPrometheus(t *testing.T) {
 	}
 }
 
-// TestOnlyTheEngineSpeaksToTheKernel: golang.org/x/sys/unix is imported by the engine's Linux files, the test house, and the
-// daemon's few lines that know its limits and sockets.
+// TestOnlyTheEngineSpeaksToTheKernel: golang.org/x/sys/unix is imported by the engine's Linux files, its watcher of the host's
+// network, the test house, and the daemon's few lines that know its limits and sockets.
 func TestOnlyTheEngineSpeaksToTheKernel(t *testing.T) {
-	allowed := []string{module + "/shaker", module + "/shaker/internal/testnet", module + "/server/shakerd"}
+	allowed := []string{module + "/shaker", module + "/shaker/hostnet", module + "/shaker/internal/testnet", module + "/server/shakerd"}
 	for line := range strings.Lines(list(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"/...")) {
 		fields := strings.Fields(line)
 		if slices.Contains(fields[1:], "golang.org/x/sys/unix") && !slices.Contains(allowed, fields[0]) {

@@ -3,7 +3,6 @@ package server
 import (
 	"fmt"
 	"strconv"
-	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -46,12 +45,10 @@ func detailOf(a *address, o *options) string {
 		return "port unreachable" + icmpDetail(r)
 	case tcpshakerv1.Reason_REASON_PROHIBITED:
 		return "prohibited by a firewall" + icmpDetail(r)
-	case tcpshakerv1.Reason_REASON_NO_ROUTE:
-		return "this machine has no route to the address" + errnoDetail(r)
-	case tcpshakerv1.Reason_REASON_LOCAL_RESOURCES:
-		return resourceDetail(r)
-	case tcpshakerv1.Reason_REASON_LOCAL_FILTERED:
-		return "this machine's own firewall rejected the packet" + icmpDetail(r)
+	case tcpshakerv1.Reason_REASON_NO_ROUTE,
+		tcpshakerv1.Reason_REASON_LOCAL_RESOURCES,
+		tcpshakerv1.Reason_REASON_LOCAL_FILTERED:
+		return troubleDetail(a.reason, r)
 	default:
 		return cutDetail(a, o)
 	}
@@ -104,24 +101,6 @@ func errnoDetail(r *shaker.Result) string {
 		return ""
 	}
 	return " (" + errno.Name(r.Errno) + ")"
-}
-
-// resourceDetail says what this machine ran out of, as far as the errno tells: connect(2), socket(2).
-func resourceDetail(r *shaker.Result) string {
-	what := "this machine could not start the handshake"
-	switch r.Errno {
-	case 0:
-		if r.Sent() {
-			what = "a probe of this service's own may have answered, at each try"
-		}
-	case syscall.EADDRNOTAVAIL, syscall.EADDRINUSE:
-		what = "no free source port for this address"
-	case syscall.EMFILE, syscall.ENFILE:
-		what = "no free file descriptor"
-	case syscall.ENOBUFS, syscall.ENOMEM:
-		what = "no memory for a socket"
-	}
-	return what + errnoDetail(r)
 }
 
 // cutDetail says how far the handshakes of an address had come when its RPC, or the service, ended.

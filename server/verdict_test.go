@@ -240,7 +240,7 @@ func TestDetails(t *testing.T) {
 		},
 		{address{reason: ours, best: errno(syscall.ENOBUFS)}, one, "no memory for a socket (ENOBUFS)"},
 		{address{reason: ours}, one, "this machine could not start the handshake"},
-		{address{reason: filtered, best: errno(syscall.EPERM)}, one, "this machine's own firewall rejected the packet (EPERM)"},
+		{address{reason: filtered, best: errno(syscall.EPERM)}, one, "a firewall or a security module of this machine rejected the packet (EPERM)"},
 		{address{reason: closing}, one, "the service is shutting down"},
 		{address{reason: cutOff}, one, "the deadline of the RPC passed before a SYN was sent"},
 		{

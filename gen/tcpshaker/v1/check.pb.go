@@ -266,8 +266,8 @@ const (
 	Reason_REASON_SYN_ACK Reason = 1
 	// The target's kernel answered with an RST: nothing listens on that port. An RST and nothing else.
 	Reason_REASON_REFUSED Reason = 10
-	// Nothing answered within the timeout. A full accept queue looks like this too, and so does a packet that was dropped on
-	// the service's own machine.
+	// Nothing answered within the timeout, while the service's own route, address and link worked. A full accept queue looks like
+	// this too, and so does a packet that a firewall of the service's own machine dropped without a word.
 	Reason_REASON_TIMED_OUT Reason = 11
 	// ICMP: a router or the target's network could not reach the host (IPv4 3/1, 3/2, 3/7, 3/12, 11/x, 12/x; IPv6 1/2, 1/3,
 	// 3/x, 4/x).
@@ -288,12 +288,14 @@ const (
 	Reason_REASON_POLICY_DENIED Reason = 23
 	// The destination has been probed as often as the operator allows. Worth another try later.
 	Reason_REASON_RATE_LIMITED Reason = 24
-	// The service's machine has no route to the address. Nothing was sent.
+	// The service's machine has no way to the address: no route, or no address of the family to send from. Nothing was sent; or
+	// the machine lost its route, source address, link or carrier while the SYN waited for an answer. `detail` names what was lost.
 	Reason_REASON_NO_ROUTE Reason = 30
-	// The service's machine had no file descriptor, source port or memory left. Nothing was sent.
+	// The service's machine had no file descriptor, source port or memory left, and nothing was sent. Or its kernel, or another
+	// program on it, ended the handshake. `detail` says which.
 	Reason_REASON_LOCAL_RESOURCES Reason = 31
-	// The service's own machine rejected the packet: a local firewall, with an ICMP error other than "host unreachable", which is
-	// what a kernel also says of a neighbour that does not answer ARP.
+	// The service's own machine rejected the packet: a local firewall, a route of type prohibit, or a security module. An ICMP error
+	// "host unreachable" of the machine is not among these: its kernel says so of a neighbour that does not answer ARP.
 	Reason_REASON_LOCAL_FILTERED Reason = 32
 	// The deadline of the RPC passed before the handshake's own timeout did.
 	Reason_REASON_DEADLINE_EXCEEDED Reason = 33
