@@ -109,6 +109,7 @@ func (w *Watcher) drain(fd int) {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case errors.Is(err, unix.ENOBUFS):
+			w.discard(fd)
 			next = w.again(next)
 			continue
 		case err != nil: // EAGAIN: that was all
@@ -125,6 +126,17 @@ func (w *Watcher) drain(fd int) {
 		}
 		now := w.now()
 		eachMessage(w.buffer[:n], func(h *unix.NlMsghdr, body []byte) { apply(next, h.Type, body, now) })
+	}
+}
+
+// discard takes what is left after messages were lost. They are older than the reading that follows, and a lost one may have
+// unsaid the last of them.
+func (w *Watcher) discard(fd int) {
+	for {
+		_, _, err := unix.Recvfrom(fd, w.buffer, unix.MSG_DONTWAIT)
+		if err != nil && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ENOBUFS) {
+			return
+		}
 	}
 }
 
