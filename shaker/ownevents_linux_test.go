@@ -3,6 +3,8 @@ package shaker
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -117,6 +119,11 @@ func (c *eventCell) allow() error {
 	return undo()
 }
 
+// setSYNRetries sets how often the kernel sends a SYN again, for all wires.
+func setSYNRetries(n string) func(*eventCell) error {
+	return func(*eventCell) error { return os.WriteFile("/proc/sys/net/ipv4/tcp_syn_retries", []byte(n), 0) }
+}
+
 func replaceRoute(kind testnet.RouteKind) func(*eventCell) error {
 	return func(c *eventCell) error { return c.wire.ReplaceRoute(c.v6, kind) }
 }
@@ -216,6 +223,10 @@ func ownEvents() []ownEvent {
 			before: local(LocalFiltered, NoEvent, 0), silent: timeout, resend: local(LocalFiltered, NoEvent, 0), passed: timeout,
 		},
 		{
+			name: "tcp_syn_retries 1", do: setSYNRetries("1"), undo: setSYNRetries("6"),
+			before: open, silent: timeout, resend: open, passed: timeout,
+		},
+		{
 			name: "socket destroyed", do: func(c *eventCell) error { return testnet.DestroySocket(c.source(), c.target()) },
 			silent: local(LocalResources, Aborted, unix.ECONNABORTED), resend: local(LocalResources, Aborted, unix.ECONNABORTED),
 		},
@@ -229,6 +240,7 @@ func TestOwnEvents(t *testing.T) {
 		t.Run(mode.String(), func(t *testing.T) {
 			testnet.Private(t)
 			testnet.Sysctl(t, "net/ipv4/icmp_ratemask", "0")
+			testnet.Sysctl(t, "net/ipv4/tcp_syn_retries", "6") // what the cells leave behind ends with the test
 			e := newEngine(t, Config{Mode: mode, Shards: 2})
 			warm(t, e)
 			events := ownEvents()
@@ -345,6 +357,55 @@ func runEvents(t *testing.T, e *Engine, cells []*eventCell) {
 		w, _ := c.want()
 		if r.Outcome != w.outcome || r.Cause != w.cause || r.Event != w.event || w.errno != 0 && r.Errno != w.errno {
 			t.Errorf("%s: %s, after %s and %d SYNs more, want %s, %s, %s, %v", c, r.String(), r.Elapsed, r.Retransmits, w.outcome, w.cause, w.event, w.errno)
+		}
+	}
+}
+
+// row renders an event as the table in docs/own-events.md has it.
+func (e *ownEvent) row() string {
+	cell := func(w want) string {
+		text := w.words()
+		if w.v6 != nil {
+			text += "; IPv6: " + w.v6.words()
+		}
+		return text
+	}
+	back := open
+	if e.undo == nil {
+		back, e.passed = want{}, want{}
+	}
+	if e.name == "nothing" {
+		back = e.resend
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |", e.name, cell(e.before), cell(e.silent), cell(e.resend), cell(back), cell(e.passed))
+}
+
+func (w want) words() string {
+	switch {
+	case w.outcome == Unspecified:
+		return "–"
+	case w.outcome == Open:
+		return "REACHABLE"
+	case w.outcome == TimedOut:
+		return "TIMED_OUT"
+	}
+	reason := map[Cause]string{NoRoute: "NO_ROUTE", LocalFiltered: "LOCAL_FILTERED", LocalResources: "LOCAL_RESOURCES"}[w.cause]
+	if w.event != NoEvent {
+		reason += ", " + w.event.String()
+	}
+	return reason
+}
+
+// TestOwnEventsAreDocumented: the table of docs/own-events.md is the one that TestOwnEvents walks.
+func TestOwnEventsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/own-events.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := ownEvents()
+	for i := range events {
+		if row := events[i].row(); !strings.Contains(string(text), "\n"+row+"\n") {
+			t.Errorf("docs/own-events.md lacks the row\n%s", row)
 		}
 	}
 }

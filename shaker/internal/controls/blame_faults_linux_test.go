@@ -111,4 +111,13 @@ var blameFaults = []fault{
 		edits: []edit{{"ask_linux.go", `== eAddrNotAvail`, `== eAddrNotAvail && !fault("no address is no port")`}},
 		seen:  []check{{test: "TestNoAddressToSendFrom/reuse", says: "local resources, cannot assign requested address"}},
 	},
+	{
+		name: "dead wire is the target's",
+		is:   "the kernel's word that a neighbour does not answer is believed without asking whether the link works",
+		edits: []edit{{"witness_linux.go", `case Unreachable:`, `case Unreachable:
+		if fault("dead wire is the target's") {
+			return false
+		}`}},
+		seen: []check{{test: "TestNeighbourBehindADeadWire/fresh/ipv4", says: "unreachable, host unreachable"}},
+	},
 }

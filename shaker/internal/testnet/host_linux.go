@@ -1,6 +1,7 @@
 package testnet
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -144,6 +145,26 @@ func (h *Host) ImpatientNeighbours() {
 	}
 	impatient(nearDevice)
 	h.Do(func() { impatient(farDevice) })
+}
+
+// ForgetNeighbour deletes what this namespace knows of the host's link-layer address behind ip.
+func (h *Host) ForgetNeighbour(ip netip.Addr) error {
+	link, err := net.InterfaceByName(nearDevice)
+	if err != nil {
+		return err
+	}
+	header := make([]byte, 12) // struct ndmsg, linux/neighbour.h
+	header[0] = familyOf(ip)
+	binary.NativeEndian.PutUint32(header[4:], uint32(link.Index))
+	const destination = 1 // NDA_DST
+	return request(unix.RTM_DELNEIGH, 0, header, attribute{destination, ip.AsSlice()})
+}
+
+// Cut sets the host's end of the wire down, so that this namespace's end has no carrier.
+func (h *Host) Cut() error {
+	var err error
+	h.Do(func() { err = setFlags(farDevice, false) })
+	return err
 }
 
 // addVeth makes a veth(4) pair, of which the peer is in another namespace.

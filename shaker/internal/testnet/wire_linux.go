@@ -143,8 +143,11 @@ func (w *Wire) bits(ip netip.Addr) int {
 }
 
 // SetUp sets the device up or down.
-func (w *Wire) SetUp(up bool) error {
-	link, err := net.InterfaceByName(w.Device)
+func (w *Wire) SetUp(up bool) error { return setFlags(w.Device, up) }
+
+// setFlags sets a device up or down.
+func setFlags(device string, up bool) error {
+	link, err := net.InterfaceByName(device)
 	if err != nil {
 		return err
 	}
