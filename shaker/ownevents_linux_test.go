@@ -260,6 +260,11 @@ func TestOwnEvents(t *testing.T) {
 				}
 			}
 			runEvents(t, e, cells)
+			for event := AddressLost; event <= CarrierLost; event++ {
+				if e.Stats().Events[event] == 0 {
+					t.Errorf("%s was not counted", event)
+				}
+			}
 		})
 	}
 }

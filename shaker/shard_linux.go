@@ -380,6 +380,9 @@ func (s *shard) answer(sh *share, r *Result) {
 	s.counters.Done[r.Outcome]++
 	if r.Outcome == LocalError {
 		s.counters.LocalErrors.count(r.Errno)
+		if r.Event != NoEvent {
+			s.counters.Events[r.Event]++
+		}
 	}
 	sh.batch.put(r)
 	if !sh.told {

@@ -64,6 +64,8 @@ type Counters struct {
 	RTT Histogram
 	// LocalErrors counts the LocalError results by Result.Errno.
 	LocalErrors ErrnoCounters
+	// Events counts the LocalError results by Result.Event. Events[NoEvent] stays 0.
+	Events [GaveUp + 1]uint64
 	// PortsExhausted counts connect(2) calls that found no source port free for their address (EADDRNOTAVAIL).
 	PortsExhausted uint64
 	// Turns counts turns of the loops, Wakes those that came after sleeping.
@@ -93,6 +95,9 @@ func (c *Counters) add(o *Counters) {
 	c.QueueWait.add(&o.QueueWait)
 	c.RTT.add(&o.RTT)
 	c.LocalErrors.add(&o.LocalErrors)
+	for i := range c.Events {
+		c.Events[i] += o.Events[i]
+	}
 	c.PortsExhausted += o.PortsExhausted
 	c.Turns += o.Turns
 	c.Wakes += o.Wakes

@@ -77,6 +77,8 @@ var (
 		"Open results by silence: whether it is proven that the application cannot have noticed.", "silence")
 	localErrors = describe("local_errors_total",
 		"Results with outcome local_error by error number; none stands for those without one.", "errno")
+	ownEvents = describe("own_events_total",
+		"Results with outcome local_error by the event on this host that caused them; those without an event are not counted.", "event")
 	spurious = describe("spurious_events_total",
 		"Events for a socket replaced since (stale) or without a probe (idle), and error events without an error (error).", "kind")
 	inFlightBound = describe("in_flight_bound",
@@ -95,7 +97,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for i := range numbers {
 		ch <- numbers[i].desc
 	}
-	for _, desc := range []*prometheus.Desc{results, silence, localErrors, spurious, inFlightBound, engineInfo, queueWait, rtt} {
+	for _, desc := range []*prometheus.Desc{results, silence, localErrors, ownEvents, spurious, inFlightBound, engineInfo, queueWait, rtt} {
 		ch <- desc
 	}
 }
@@ -119,6 +121,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count(silence, s.SilenceUnproven, shaker.Unproven.String())
 	for e, n := range s.LocalErrors.All() {
 		count(localErrors, n, errnoLabel(e))
+	}
+	for e := shaker.NoEvent + 1; int(e) < len(s.Events); e++ {
+		count(ownEvents, s.Events[e], strings.ReplaceAll(e.String(), " ", "_"))
 	}
 	count(spurious, s.StaleEvents, "stale")
 	count(spurious, s.IdleEvents, "idle")

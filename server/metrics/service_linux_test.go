@@ -184,10 +184,12 @@ func TestLint(t *testing.T) {
 // TestNoTargetInALabel: labels are of a fixed list, with values of fixed sets, whatever was asked about.
 func TestNoTargetInALabel(t *testing.T) {
 	allowed := map[string]string{
-		"outcome":      "open|refused|unreachable|timed_out|canceled|local_error",
-		"silence":      "proven|broken|unproven",
-		"errno":        "none|E[A-Z0-9]+|errno [0-9]+",
-		"kind":         "stale|idle|error",
+		"outcome": "open|refused|unreachable|timed_out|canceled|local_error",
+		"silence": "proven|broken|unproven",
+		"errno":   "none|E[A-Z0-9]+|errno [0-9]+",
+		"kind":    "stale|idle|error",
+		"event": "route_lost|address_lost|link_down|carrier_lost|no_source_address|resend_failed|" +
+			"network_changes_unwatched|aborted|kernel_gave_up",
 		"by":           "asked|descriptors|memory",
 		"mode":         "reuse|fresh",
 		"version":      "v1|" + regexp.QuoteMeta(runtime.Version()),
