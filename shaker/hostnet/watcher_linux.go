@@ -14,8 +14,8 @@ import (
 // Watcher follows the host's network. Make one with Open, and Close it. Its methods may be called from any goroutine.
 type Watcher struct {
 	now    func() int64
-	events *os.File
-	raw    syscall.RawConn
+	events int // the socket of the changes
+	ending int // an eventfd that ends follow
 	ended  chan struct{}
 	latest atomic.Pointer[State]
 
@@ -39,40 +39,51 @@ func Open(now func() int64) (*Watcher, error) {
 		q.close()
 		return nil, err
 	}
-	w := &Watcher{now: now, events: events, query: q, ended: make(chan struct{}), buffer: make([]byte, 1<<16)}
-	w.raw, err = events.SyscallConn()
-	if err == nil {
-		var first *State
-		if first, err = w.dump(Always); err == nil {
-			w.latest.Store(first)
-			go w.follow()
-			return w, nil
-		}
+	ending, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		unix.Close(events)
+		q.close()
+		return nil, os.NewSyscallError("eventfd2", err)
 	}
-	events.Close()
-	q.close()
-	return nil, err
+	w := &Watcher{
+		now: now, events: events, ending: ending, query: q,
+		ended: make(chan struct{}), buffer: make([]byte, 1<<16),
+	}
+	first, err := w.dump(Always)
+	if err != nil {
+		w.free()
+		return nil, err
+	}
+	w.latest.Store(first)
+	go w.follow()
+	return w, nil
 }
 
-func openEvents() (*os.File, error) {
+func openEvents() (int, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+		return -1, os.NewSyscallError("socket", err)
 	}
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
 		unix.Close(fd)
-		return nil, os.NewSyscallError("bind", err)
+		return -1, os.NewSyscallError("bind", err)
 	}
-	return os.NewFile(uintptr(fd), "rtnetlink"), nil
+	return fd, nil
 }
 
-// Close ends the watching. It waits for a reading that is under way.
+// Close ends the watching. It waits for a reading that is under way. No other method may be called any more.
 func (w *Watcher) Close() {
-	w.events.Close()
+	_, _ = unix.Write(w.ending, []byte{7: 1, 0: 1}) // any number that is not 0
 	<-w.ended
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.free()
+}
+
+func (w *Watcher) free() {
+	unix.Close(w.events)
+	unix.Close(w.ending)
 	w.query.close()
 }
 
@@ -82,34 +93,41 @@ func (w *Watcher) State() *State { return w.latest.Load() }
 // Look reads all changes up to now, and returns what packets are to be judged by. It asks the kernel, which may make it wait
 // for as long as somebody else changes the network (rtnl_lock).
 func (w *Watcher) Look() *Look {
-	w.read()
+	w.drain()
 	return &Look{ask: w, state: w.latest.Load(), read: make(map[int32]linkNow)}
 }
 
-// follow reads changes as they come, so that the kernel need not keep many.
+// follow reads changes as they come, so that the kernel need not keep many. It waits in a system call of its own. With the
+// runtime's poller in its place, each wake-up of a processor in an otherwise idle process would cost a system call more.
 func (w *Watcher) follow() {
 	defer close(w.ended)
-	_ = w.raw.Read(func(fd uintptr) bool {
-		w.drain(int(fd))
-		return false // until Close
-	})
+	for {
+		fds := []unix.PollFd{{Fd: int32(w.events), Events: unix.POLLIN}, {Fd: int32(w.ending), Events: unix.POLLIN}}
+		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
+			return
+		}
+		if fds[1].Revents != 0 {
+			return
+		}
+		if fds[0].Revents != 0 {
+			w.drain()
+		}
+	}
 }
 
-// read takes what the kernel has for us now.
-func (w *Watcher) read() { _ = w.raw.Control(func(fd uintptr) { w.drain(int(fd)) }) }
-
-func (w *Watcher) drain(fd int) {
+// drain takes what the kernel has for us now.
+func (w *Watcher) drain() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	old := w.latest.Load()
 	next := old
 	for {
-		n, from, err := unix.Recvfrom(fd, w.buffer, unix.MSG_DONTWAIT)
+		n, from, err := unix.Recvfrom(w.events, w.buffer, unix.MSG_DONTWAIT)
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case errors.Is(err, unix.ENOBUFS):
-			w.discard(fd)
+			w.discard()
 			next = w.again(next)
 			continue
 		case err != nil: // EAGAIN: that was all
@@ -131,9 +149,9 @@ func (w *Watcher) drain(fd int) {
 
 // discard takes what is left after messages were lost. They are older than the reading that follows, and a lost one may have
 // unsaid the last of them.
-func (w *Watcher) discard(fd int) {
+func (w *Watcher) discard() {
 	for {
-		_, _, err := unix.Recvfrom(fd, w.buffer, unix.MSG_DONTWAIT)
+		_, _, err := unix.Recvfrom(w.events, w.buffer, unix.MSG_DONTWAIT)
 		if err != nil && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ENOBUFS) {
 			return
 		}

@@ -115,8 +115,8 @@ func TestLostMessagesAreNoticed(t *testing.T) {
 // TestOnlyTheKernelIsBelieved: a message of another process does not change the state.
 func TestOnlyTheKernelIsBelieved(t *testing.T) {
 	w, _ := watch(t)
-	var name unix.Sockaddr
-	if err := w.raw.Control(func(fd uintptr) { name, _ = unix.Getsockname(int(fd)) }); err != nil {
+	name, err := unix.Getsockname(w.events)
+	if err != nil {
 		t.Fatal(err)
 	}
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
