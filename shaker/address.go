@@ -1,13 +1,17 @@
 package shaker
 
-import "net/netip"
+import (
+	"net/netip"
+	"sync"
+)
 
 // addresses counts the probes in flight to each ip:port and keeps those waiting that would be too many.
 //
-// A connect(2) gets slow when most source ports toward its address are taken, 0.4 to 11 ms above half of them, and fails
-// with EADDRNOTAVAIL at 1 to 2 ms a try when all are: enough of those in one turn would break the silence of every handshake
-// in the shard. So at most limit are in flight to one, and after an EADDRNOTAVAIL nothing more starts there until one of them
-// has ended.
+// At most limit are in flight to one, for two reasons. Our own load must not fill the queue of a
+// listener, which would drop SYNs. And a connect(2) gets slow when most source ports toward its
+// address are taken, 0.4 to 11 ms above half of them, and fails with EADDRNOTAVAIL at 1 to 2 ms a
+// try when all are: enough of those in one turn would break the silence of every handshake in the
+// shard. After an EADDRNOTAVAIL nothing more starts there until one of them has ended.
 type addresses struct {
 	limit  int
 	byAddr map[netip.AddrPort]*address
@@ -43,6 +47,16 @@ type waiter struct {
 	line       *line
 	prev, next *waiter
 	index      int
+}
+
+// waiters keeps unused waiters, because a batch for one address can have all but a few of its
+// probes wait.
+var waiters = sync.Pool{New: func() any { return new(waiter) }}
+
+// free makes w another job's, once it has left its line and its share.
+func (w *waiter) free() {
+	*w = waiter{}
+	waiters.Put(w)
 }
 
 func newAddresses(limit int) addresses {
@@ -123,7 +137,8 @@ func (a *addresses) forget(to *address) {
 // park makes a job wait at an address for a place.
 func (to *address) park(j job, s *share) {
 	l := to.lineOf(s.caller)
-	w := &waiter{job: j, share: s, address: to, line: l, prev: l.last, index: len(s.parked)}
+	w := waiters.Get().(*waiter)
+	*w = waiter{job: j, share: s, address: to, line: l, prev: l.last, index: len(s.parked)}
 	if l.last != nil {
 		l.last.next = w
 	} else {

@@ -81,7 +81,7 @@ func TestSilenceHoldsAPage(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
 		const probes, places = 8000, 10_000 // of which one batch may not have all
 		mute := silent(t, f.loopback(0))
-		e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: places})
+		e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: places, MaxInFlightPerAddress: allPorts})
 		if s := e.Stats(); s.MaxInFlight < places {
 			testnet.Skip(t, "too few in flight: "+s.MaxInFlightDetail)
 		}

@@ -31,6 +31,10 @@ func (m Mode) String() string { return nameOf(modeNames[:], m) }
 const (
 	// DefaultMaxInFlight is the bound of probes in flight where Config.MaxInFlight is 0, and descriptors and memory allow it.
 	DefaultMaxInFlight = 8192
+	// DefaultMaxInFlightPerAddress is what Config.MaxInFlightPerAddress means where it is 0.
+	DefaultMaxInFlightPerAddress = 128
+	// MaxMaxInFlightPerAddress is the upper end of Config.MaxInFlightPerAddress, the number of ports.
+	MaxMaxInFlightPerAddress = math.MaxUint16
 	// MaxShards is the upper end of Config.Shards.
 	MaxShards = 256
 	// MaxRate is the upper end of Config.Rate: no kernel comes near.
@@ -59,6 +63,18 @@ type Config struct {
 	// network namespace that is not the machine's first, it is taken for what the kernel sets it to at boot, a sixteenth of the
 	// memory (tcp_init_mem, net/ipv4/tcp.c). All are read once, by New; Stats tells the bound in force and its parts.
 	MaxInFlight int
+
+	// MaxInFlightPerAddress bounds the probes in flight to one ip:port, for all shards together.
+	// Beyond it probes wait as for MaxInFlight. 0 means DefaultMaxInFlightPerAddress; at most
+	// MaxMaxInFlightPerAddress. In force is
+	//
+	//	min(MaxInFlightPerAddress, half the range of local ports), but at least one per shard
+	//
+	// Each shard has an equal part of it. A listener without SYN cookies keeps as many unfinished
+	// handshakes as its backlog says, and drops further SYNs: too many probes at once look like a
+	// silent target. A backlog of 128 holds the default, if the listener's net.ipv4.tcp_max_syn_backlog
+	// is at least 170. Above half the range of local ports connect(2) gets slow.
+	MaxInFlightPerAddress int
 
 	// ReservedDescriptors is how many of the descriptors that RLIMIT_NOFILE allows are left to the rest of the process. 0 means
 	// DefaultReservedDescriptors. Too few, and a probe finds none: LocalError.
@@ -98,6 +114,10 @@ func (c *Config) validate() error {
 	if c.MaxInFlight < 0 || c.MaxInFlight > math.MaxInt32 {
 		errs = append(errs, fmt.Errorf("max in flight %d: must be 0 to %d", c.MaxInFlight, math.MaxInt32))
 	}
+	if c.MaxInFlightPerAddress < 0 || c.MaxInFlightPerAddress > MaxMaxInFlightPerAddress {
+		errs = append(errs, fmt.Errorf("max in flight per address %d: must be 0 to %d",
+			c.MaxInFlightPerAddress, MaxMaxInFlightPerAddress))
+	}
 	if c.ReservedDescriptors < 0 {
 		errs = append(errs, fmt.Errorf("reserved descriptors %d: must not be negative", c.ReservedDescriptors))
 	}
@@ -117,6 +137,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxInFlight == 0 {
 		c.MaxInFlight = DefaultMaxInFlight
+	}
+	if c.MaxInFlightPerAddress == 0 {
+		c.MaxInFlightPerAddress = DefaultMaxInFlightPerAddress
 	}
 	if c.ReservedDescriptors == 0 {
 		c.ReservedDescriptors = DefaultReservedDescriptors

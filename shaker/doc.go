@@ -81,8 +81,9 @@
 // follows some 10 ms later; and where that handshake was another process's, or this one's long ago, its RST is believed. A packet that
 // was dropped on this host, or an RST of its own firewall, looks like the target's. Without AF_NETLINK the engine does not see that an
 // address was removed, a link went down or lost its carrier, or a route went away, unless the kernel wanted to send a SYN again;
-// Stats.ModeDetail says so. At most half of the range of local ports is in
-// flight to one address and port at a time; the rest wait. Descriptors and tcp_mem bound what is in flight in all, see [Config]. A probe
+// Stats.ModeDetail says so. At most Config.MaxInFlightPerAddress probes are in flight to one address and port at a time; the rest
+// wait. A listener without SYN cookies whose backlog is smaller drops what is too much, and that looks silent. Descriptors and
+// tcp_mem bound what is in flight in all, see [Config]. A probe
 // to a closed port of this very host can meet a connect(2) of another process that uses just that port to reach the one we
 // send from, and is then answered; two engines that scan the ports of one host, or of each other's, could do that to each other.
 package shaker

@@ -284,7 +284,7 @@ func TestCancelFreesSocketsAtOnce(t *testing.T) {
 		mute := silent(t, f.loopback(0))
 		cause := errors.New("the caller went away")
 		for _, ports := range []int{5000, 200} { // more and fewer than may be in flight
-			e := newEngine(t, Config{Mode: mode, Shards: 2, MaxInFlight: 1000, hooks: hooks{ports: narrow(ports)}})
+			e := newEngine(t, Config{Mode: mode, Shards: 2, MaxInFlight: 1000, MaxInFlightPerAddress: allPorts, hooks: hooks{ports: narrow(ports)}})
 			fds := openFiles(t)
 			ctx, cancel := context.WithCancelCause(patient(t))
 			batch, err := e.Submit(ctx, probesOf(probes, func(int) Probe { return Probe{Addr: mute, Timeout: time.Hour} }))
@@ -354,7 +354,7 @@ func TestCloseAnswersEverything(t *testing.T) {
 		fds := openFiles(t)
 		mute := silent(t, f.loopback(0))
 		open := listen(t, f.loopback(0))
-		e := newEngine(t, Config{Mode: mode, Shards: 2, MaxInFlight: 500, hooks: hooks{ports: narrow(1000)}})
+		e := newEngine(t, Config{Mode: mode, Shards: 2, MaxInFlight: 500, MaxInFlightPerAddress: allPorts, hooks: hooks{ports: narrow(1000)}})
 		check(t, e, patient(t), open.Addr, patience, Open)
 		batch, err := e.Submit(patient(t), probesOf(probes, func(int) Probe { return Probe{Addr: mute, Timeout: time.Hour} }))
 		if err != nil {
@@ -446,7 +446,7 @@ func TestNewcomersAreNotKeptWaiting(t *testing.T) {
 	for _, ports := range []int{10_000, 40} {
 		everywhere(t, func(t *testing.T, mode Mode, f family) {
 			mute, open := silent(t, f.loopback(0)), listen(t, f.loopback(0))
-			e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 100, hooks: hooks{ports: narrow(ports)}})
+			e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 100, MaxInFlightPerAddress: allPorts, hooks: hooks{ports: narrow(ports)}})
 			ctx, cancel := context.WithCancel(patient(t))
 			greedy, err := e.Submit(ctx, probesOf(10_000, func(int) Probe { return Probe{Addr: mute, Timeout: time.Hour} }))
 			if err != nil {
@@ -701,9 +701,14 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode.String(), func(t *testing.T) {
 			const size, rounds = 1000, 20
-			l := listen(t, families[0].loopback(0))
-			e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 256})
-			probes := probesOf(size, func(int) Probe { return Probe{Addr: l.Addr, Timeout: patience} })
+			l, mute := listen(t, families[0].loopback(0)), silent(t, families[0].loopback(0))
+			e := newEngine(t, Config{Mode: mode, Shards: 1, MaxInFlight: 256, MaxInFlightPerAddress: 100})
+			probes := probesOf(size, func(i int) Probe {
+				if i%2 == 0 { // where all but 100 wait for a place at their address
+					return Probe{Addr: mute, Timeout: time.Millisecond}
+				}
+				return Probe{Addr: l.Addr, Timeout: patience}
+			})
 			b := e.Open(patient(t))
 			round := func() {
 				if err := b.Add(probes); err != nil {

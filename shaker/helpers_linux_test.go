@@ -38,6 +38,9 @@ func everywhere(t *testing.T, test func(t *testing.T, mode Mode, f family)) {
 	}
 }
 
+// allPorts as Config.MaxInFlightPerAddress leaves half the range of local ports as the only bound.
+const allPorts = MaxMaxInFlightPerAddress
+
 // newEngine starts an engine that ends with the test and then has left nothing open.
 func newEngine(t testing.TB, c Config) *Engine {
 	t.Helper()

@@ -36,7 +36,7 @@ func TestOneAnswer(t *testing.T) {
 		unsure := false
 		const runs = 4 // the engine of the last one closes when all is over, the others when a number of probes was accepted
 		for run := range runs {
-			e := newEngine(t, Config{Mode: mode, Shards: 2, MaxInFlight: 200, hooks: hooks{ports: narrow(300)}})
+			e := newEngine(t, Config{Mode: mode, Shards: 2, MaxInFlight: 200, MaxInFlightPerAddress: allPorts, hooks: hooks{ports: narrow(300)}})
 			world.e, world.closing = e, new(atomic.Bool)
 			world.accepted.Store(0)
 			last := rng.Int64N(int64(rounds) * 16 * 60)
@@ -253,7 +253,7 @@ func TestNothingLeaks(t *testing.T) {
 		closed, mute := bound(t, f.loopback(0)), silent(t, f.loopback(0))
 		addrs := []netip.AddrPort{open.Addr, closed.Addr, open.Addr, closed.Addr, mute}
 		fds, goroutines := openFiles(t), runtime.NumGoroutine()
-		e := newEngine(t, Config{Mode: mode, Shards: 2, MaxInFlight: inFlight})
+		e := newEngine(t, Config{Mode: mode, Shards: 2, MaxInFlight: inFlight, MaxInFlightPerAddress: allPorts})
 		begun := openFiles(t)
 		var left atomic.Int64
 		left.Store(int64(probes))

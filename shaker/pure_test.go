@@ -586,18 +586,18 @@ func TestQueueKeepsOrder(t *testing.T) {
 
 // TestConfigSaysAllThatIsWrong: every field out of range is named, in one error.
 func TestConfigSaysAllThatIsWrong(t *testing.T) {
-	_, err := New(Config{Shards: -1, MaxInFlight: -5, ReservedDescriptors: -2, Rate: math.NaN(), Mode: 9})
-	for _, field := range []string{"shards -1", "max in flight -5", "reserved descriptors -2", "rate NaN", "mode 9"} {
+	_, err := New(Config{Shards: -1, MaxInFlight: -5, MaxInFlightPerAddress: -6, ReservedDescriptors: -2, Rate: math.NaN(), Mode: 9})
+	for _, field := range []string{"shards -1", "max in flight -5", "max in flight per address -6", "reserved descriptors -2", "rate NaN", "mode 9"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("error %q does not name %q", err, field)
 		}
 	}
-	for _, c := range []Config{{Shards: MaxShards + 1}, {Rate: math.Inf(1)}, {Rate: -1}, {Rate: 2 * MaxRate}} {
+	for _, c := range []Config{{Shards: MaxShards + 1}, {MaxInFlightPerAddress: MaxMaxInFlightPerAddress + 1}, {Rate: math.Inf(1)}, {Rate: -1}, {Rate: 2 * MaxRate}} {
 		if c.validate() == nil {
 			t.Errorf("%+v accepted", c)
 		}
 	}
-	if c := (Config{}).withDefaults(); c.MaxInFlight != DefaultMaxInFlight || c.ReservedDescriptors != 64 || c.Shards < 1 {
+	if c := (Config{}).withDefaults(); c.MaxInFlight != DefaultMaxInFlight || c.MaxInFlightPerAddress != 128 || c.ReservedDescriptors != 64 || c.Shards < 1 {
 		t.Errorf("%+v", c)
 	}
 }

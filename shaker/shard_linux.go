@@ -259,6 +259,7 @@ func (s *shard) drop() {
 			w.leave()
 			s.addresses.forget(w.address)
 			s.refuse(sh, &w.job)
+			w.free()
 			jobs--
 		case sh.startable() > 0:
 			j, at := sh.next()

@@ -37,7 +37,9 @@ func (s *share) startable() int { return s.waiting + s.handed.len() }
 func (s *share) next() (job, *address) {
 	if s.handed.len() > 0 {
 		w := s.handed.pop()
-		return w.job, w.address
+		j, at := w.job, w.address
+		w.free()
+		return j, at
 	}
 	chunk := s.chunks.front()
 	j := (*chunk)[0]

@@ -34,7 +34,7 @@ func start(config Config) (*Engine, error) {
 	e := &Engine{
 		config: config,
 		bound:  bound, boundDetail: bound.detail(config.MaxInFlight),
-		limit: max(1, (high-low+1)/2),
+		limit: max(config.Shards, min(config.MaxInFlightPerAddress, (high-low+1)/2)),
 		doors: newDoors(), halfOpen: newHalfOpen(),
 	}
 	portRange := uint32(low) | uint32(high)<<16
@@ -43,10 +43,7 @@ func start(config Config) (*Engine, error) {
 	e.openWitness()
 	e.pace.set(config.Rate)
 	for k := range config.Shards {
-		// Parts of the bounds, such that they add up to no more than the whole, but at least one each.
-		part := func(k int) int { return int(int64(config.MaxInFlight) * int64(k) / int64(config.Shards)) }
-		capacity := part(k+1) - part(k)
-		s, err := newShard(e, capacity, max(1, e.limit/config.Shards), portRange)
+		s, err := newShard(e, partOf(config.MaxInFlight, k, config.Shards), partOf(e.limit, k, config.Shards), portRange)
 		if err != nil {
 			for _, s := range e.shards {
 				s.free()
@@ -60,6 +57,13 @@ func start(config Config) (*Engine, error) {
 		e.loops.Go(s.run)
 	}
 	return e, nil
+}
+
+// partOf returns the part of a bound that shard k of n has. The parts add up to the whole. Each is
+// at least one if the whole is at least n.
+func partOf(whole, k, n int) int {
+	upTo := func(k int) int { return int(int64(whole) * int64(k) / int64(n)) }
+	return upTo(k+1) - upTo(k)
 }
 
 // chooseMode settles what Auto means on this kernel.

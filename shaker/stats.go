@@ -14,7 +14,8 @@ type Stats struct {
 	Mode       Mode
 	ModeDetail string
 
-	// Limits in force: loops, probes in flight, starts a second (0: none), and probes in flight to one ip:port.
+	// Limits in force: loops, probes in flight, starts a second (0: none), and probes in flight to one
+	// ip:port (see Config.MaxInFlightPerAddress).
 	Shards               int
 	MaxInFlight          int
 	Rate                 float64

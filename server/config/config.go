@@ -19,10 +19,12 @@ type Config struct {
 	Name   *string           // what GetVantage calls this place, not empty. Flag --name
 	Labels map[string]string // nil: not named. Flag --label
 
-	Rate        *float64       // handshakes started a second, 0 to shaker.MaxRate; 0: no limit. Flag --rate
-	MaxInFlight *int           // 0 to 1,048,576; 0: what descriptors and memory allow. Flag --max-in-flight
-	Shards      *int           // 0 to shaker.MaxShards; 0: one for each core. Flag --shards
-	Grace       *time.Duration // 0 to 24 h. Flag --grace
+	Rate        *float64 // handshakes started a second, 0 to shaker.MaxRate; 0: no limit. Flag --rate
+	MaxInFlight *int     // 0 to 1,048,576; 0: what descriptors and memory allow. Flag --max-in-flight
+	// 0 to 65,535; 0: shaker.DefaultMaxInFlightPerAddress. Flag --max-in-flight-per-address
+	MaxInFlightPerAddress *int
+	Shards                *int           // 0 to shaker.MaxShards; 0: one for each core. Flag --shards
+	Grace                 *time.Duration // 0 to 24 h. Flag --grace
 
 	LogFormat *string     // "text" or "json". Flag --log-format
 	LogLevel  *slog.Level // flag --log-level

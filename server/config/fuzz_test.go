@@ -154,6 +154,7 @@ func (w *twin) config() *Config {
 	}
 	if w.often() {
 		w.line(0, "max_in_flight: %d", *set(&c.MaxInFlight, w.between(0, 1048576)))
+		w.line(0, "max_in_flight_per_address: %d", *set(&c.MaxInFlightPerAddress, w.between(0, 65535)))
 		w.line(0, "shards: %d", *set(&c.Shards, w.between(0, 256)))
 	}
 	if w.often() {

@@ -1,7 +1,7 @@
 package config
 
 // maxKey is the length of the longest key that is known, in bytes, or more.
-const maxKey = 24
+const maxKey = 32
 
 // nearest returns which of the known keys key may have been meant to be; empty: none of them.
 func nearest(key string, known []string) string {

@@ -103,7 +103,7 @@ var errorTable = []struct{ name, file, want string }{
 	},
 	{
 		"unknown key, far", "frobnicate: 1\n",
-		`1:1: unknown key "frobnicate": known here are listen, insecure, metrics_listen, name, labels, rate, max_in_flight, shards, grace, log_format, log_level, reflection, audit, callers, limits`,
+		`1:1: unknown key "frobnicate": known here are listen, insecure, metrics_listen, name, labels, rate, max_in_flight, max_in_flight_per_address, shards, grace, log_format, log_level, reflection, audit, callers, limits`,
 	},
 	{
 		"unknown key below", "listen:\n- adress: 127.0.0.1:1\n",
@@ -111,7 +111,7 @@ var errorTable = []struct{ name, file, want string }{
 	},
 	{
 		"unknown long key", "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk: 1\n",
-		`1:1: unknown key "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk…": known here are listen, insecure, metrics_listen, name, labels, rate, max_in_flight, shards, grace, log_format, log_level, reflection, audit, callers, limits`,
+		`1:1: unknown key "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk…": known here are listen, insecure, metrics_listen, name, labels, rate, max_in_flight, max_in_flight_per_address, shards, grace, log_format, log_level, reflection, audit, callers, limits`,
 	},
 	{
 		"doubled key", "rate: 1\nname: a\nrate: 2\n",
@@ -240,6 +240,10 @@ var errorTable = []struct{ name, file, want string }{
 	{
 		"max_in_flight", "max_in_flight: 1048577\n",
 		"1:16: max_in_flight must be a whole number from 0 to 1048576, in decimal digits, and is 1048577",
+	},
+	{
+		"max_in_flight_per_address", "max_in_flight_per_address: 65536\n",
+		"1:28: max_in_flight_per_address must be a whole number from 0 to 65535, in decimal digits, and is 65536",
 	},
 	{
 		"max_in_flight float", "max_in_flight: 1.0\n",

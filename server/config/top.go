@@ -26,6 +26,9 @@ var configFields = []field[Config]{
 		c.Rate = pointer(r.number(v, leastPerSecond, shaker.MaxRate, "no limit"))
 	}},
 	{name: "max_in_flight", read: func(r *reader, c *Config, v value) { c.MaxInFlight = pointer(r.integer(v, 0, maxMaxInFlight)) }},
+	{name: "max_in_flight_per_address", read: func(r *reader, c *Config, v value) {
+		c.MaxInFlightPerAddress = pointer(r.integer(v, 0, shaker.MaxMaxInFlightPerAddress))
+	}},
 	{name: "shards", read: func(r *reader, c *Config, v value) { c.Shards = pointer(r.integer(v, 0, shaker.MaxShards)) }},
 	{name: "grace", read: func(r *reader, c *Config, v value) { c.Grace = pointer(r.duration(v, 0, maxGrace)) }},
 	{name: "log_format", read: func(r *reader, c *Config, v value) { c.LogFormat = pointer(r.oneOf(v, "text", "json")) }},

@@ -39,6 +39,9 @@ shakerd serves tcpshaker.v1.ShakerService over gRPC: whether TCP targets answer,
   --label KEY=VALUE    what GetVantage says of this place; repeatable
   --rate N             handshakes started a second at most; 0: no limit (default 20000)
   --max-in-flight N    handshakes in flight at most; 0: what RLIMIT_NOFILE and tcp_mem leave, at most 65536 (default 0)
+  --max-in-flight-per-address N
+                       handshakes in flight to one ip:port at most; 0: 128; half the range of local ports is the most
+                       (default 0)
   --shards N           loops of the engine; 0: one for each core (default 0)
   --grace D            how long running calls may take after SIGTERM, such as 30s (default 10s)
   --log-format F       text or json (default text)
@@ -61,6 +64,7 @@ type options struct {
 	labels        map[string]string
 	rate          float64
 	maxInFlight   int
+	maxPerAddress int
 	shards        int
 	grace         time.Duration
 	logJSON       bool
@@ -124,6 +128,7 @@ func flagSet(o *options) *flag.FlagSet {
 	fs.Func("label", "", o.addLabel)
 	fs.Func("rate", "", func(s string) (err error) { o.rate, err = parseRate(s); return err })
 	fs.Func("max-in-flight", "", intVar(&o.maxInFlight, 1<<20))
+	fs.Func("max-in-flight-per-address", "", intVar(&o.maxPerAddress, shaker.MaxMaxInFlightPerAddress))
 	fs.Func("shards", "", intVar(&o.shards, shaker.MaxShards))
 	fs.Func("grace", "", func(s string) (err error) { o.grace, err = parseGrace(s); return err })
 	fs.Func("log-format", "", func(s string) error { o.logJSON = s == "json"; return oneOf(s, "text", "json") })

@@ -16,7 +16,7 @@ import (
 
 func TestFlags(t *testing.T) {
 	got, err := parseFlags(strings.Fields("--listen [::1]:0 -listen=unix:/run/x.sock --listen localhost:65535 --listen :1 " +
-		"--insecure --metrics-listen [::1]:9090 --name n --label region=eu --label rack= --label k=v=w --rate 0.5 --max-in-flight 7 --shards 3 --grace 1m " +
+		"--insecure --metrics-listen [::1]:9090 --name n --label region=eu --label rack= --label k=v=w --rate 0.5 --max-in-flight 7 --max-in-flight-per-address 9 --shards 3 --grace 1m " +
 		"--log-format json --log-level warn --version"))
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func TestFlags(t *testing.T) {
 	}
 	got.listen, got.labels, got.metricsListen, got.given = nil, nil, nil, nil
 	if want := (options{
-		insecure: true, name: "n", rate: 0.5, maxInFlight: 7, shards: 3, grace: time.Minute, logJSON: true,
+		insecure: true, name: "n", rate: 0.5, maxInFlight: 7, maxPerAddress: 9, shards: 3, grace: time.Minute, logJSON: true,
 		logLevel: slog.LevelWarn, version: true,
 	}); fmt.Sprint(*got) != fmt.Sprint(want) {
 		t.Errorf("options %+v, want %+v", *got, want)
@@ -94,6 +94,8 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"--rate", "many"}, "-rate"},
 		{[]string{"--max-in-flight", "-1"}, "-max-in-flight"},
 		{[]string{"--max-in-flight", "1e3"}, "-max-in-flight"},
+		{[]string{"--max-in-flight-per-address", "-1"}, "-max-in-flight-per-address"},
+		{[]string{"--max-in-flight-per-address", "65536"}, "-max-in-flight-per-address"},
 		{[]string{"--shards", "-1"}, "-shards"},
 		{[]string{"--shards", "257"}, "-shards"},
 		{[]string{"--shards", "99999999999999999999"}, "-shards"},

@@ -77,7 +77,8 @@ func serve(ctx context.Context, args []string, o *settings, log *slog.Logger, le
 
 	fds := budgetOf(raiseOpenFiles(), metricsAt != nil)
 	engine, err := shaker.New(shaker.Config{
-		Shards: o.shards, MaxInFlight: cmp.Or(o.maxInFlight, maxProbes), ReservedDescriptors: fds.reserved, Rate: o.rate,
+		Shards: o.shards, MaxInFlight: cmp.Or(o.maxInFlight, maxProbes), MaxInFlightPerAddress: o.maxPerAddress,
+		ReservedDescriptors: fds.reserved, Rate: o.rate,
 	})
 	if err != nil {
 		return err
@@ -145,6 +146,7 @@ func logStart(
 		slog.String("why", stats.ModeDetail),
 		slog.Int("shards", stats.Shards),
 		slog.Int("max_in_flight", stats.MaxInFlight),
+		slog.Int("max_in_flight_per_address", stats.MaxInFlightPerTarget),
 		slog.String("in_flight_detail", stats.MaxInFlightDetail),
 		slog.Float64("rate", stats.Rate),
 		slog.String("version", version()))
@@ -155,6 +157,7 @@ func logStart(
 		log.LogAttrs(ctx, slog.LevelWarn, "the engine uses a new socket for each handshake, at one and a half times the cost",
 			slog.String("why", stats.ModeDetail))
 	}
+	warnOfAddressBound(ctx, log, o, &stats)
 	if b := stats.InFlightBound; stats.MaxInFlight < o.maxInFlight {
 		leaver := "RLIMIT_NOFILE leaves"
 		if b.Memory < b.Descriptors {
@@ -162,6 +165,14 @@ func logStart(
 		}
 		log.LogAttrs(ctx, slog.LevelWarn, "--max-in-flight is more than "+leaver,
 			slog.Int("asked", o.maxInFlight), slog.Int("in_force", stats.MaxInFlight), slog.String("why", stats.MaxInFlightDetail))
+	}
+}
+
+// warnOfAddressBound warns if fewer handshakes may be in flight to one ip:port than were asked for.
+func warnOfAddressBound(ctx context.Context, log *slog.Logger, o *settings, stats *shaker.Stats) {
+	if stats.MaxInFlightPerTarget < o.maxPerAddress {
+		log.LogAttrs(ctx, slog.LevelWarn, "--max-in-flight-per-address is more than half the range of local ports",
+			slog.Int("asked", o.maxPerAddress), slog.Int("in_force", stats.MaxInFlightPerTarget))
 	}
 }
 

@@ -127,22 +127,25 @@ func TestWarnings(t *testing.T) {
 	for _, tt := range []struct {
 		stats shaker.Stats
 		asked int
+		each  int
 		warns string // empty: nothing
 	}{
-		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 10}, 10, ""},
-		{shaker.Stats{Mode: shaker.Fresh, ModeDetail: "an old kernel", MaxInFlight: 10}, 0, "an old kernel"},
+		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 10}, 10, 0, ""},
+		{shaker.Stats{Mode: shaker.Fresh, ModeDetail: "an old kernel", MaxInFlight: 10}, 0, 0, "an old kernel"},
 		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 9, MaxInFlightDetail: "9: so", InFlightBound: shaker.InFlightBound{
 			Asked: 10, Descriptors: 9, Memory: 11,
-		}}, 10, `--max-in-flight is more than RLIMIT_NOFILE leaves" asked=10 in_force=9 why="9: so"`},
+		}}, 10, 0, `--max-in-flight is more than RLIMIT_NOFILE leaves" asked=10 in_force=9 why="9: so"`},
 		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 8, InFlightBound: shaker.InFlightBound{
 			Asked: 10, Descriptors: 9, Memory: 8,
-		}}, 10, "--max-in-flight is more than half of tcp_mem's pressure threshold"},
+		}}, 10, 0, "--max-in-flight is more than half of tcp_mem's pressure threshold"},
 		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 9, InFlightBound: shaker.InFlightBound{
 			Asked: 65536, Descriptors: 9, Memory: 11,
-		}}, 0, ""},
+		}}, 0, 0, ""},
+		{shaker.Stats{Mode: shaker.Reuse, MaxInFlightPerTarget: 50}, 0, 50, ""},
+		{shaker.Stats{Mode: shaker.Reuse, MaxInFlightPerTarget: 50}, 0, 51, "half the range of local ports\" asked=51 in_force=50"},
 	} {
 		var log bytes.Buffer
-		o := &settings{options: &options{maxInFlight: tt.asked}}
+		o := &settings{options: &options{maxInFlight: tt.asked, maxPerAddress: tt.each}}
 		logStart(t.Context(), newLogger(o.options, o.logLevel, &log), o, nil, nil, nil, tt.stats)
 		_, warning, _ := strings.Cut(log.String(), "level=WARN")
 		if (warning != "") != (tt.warns != "") || !strings.Contains(warning, tt.warns) {

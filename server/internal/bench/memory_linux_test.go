@@ -69,7 +69,10 @@ func flyingTask(t task) (figures, error) {
 		return nil, err
 	}
 	// More places than probes, as one batch never gets all of them.
-	e, err := shaker.New(shaker.Config{Mode: shaker.Reuse, Shards: t.Shards, MaxInFlight: t.Count + t.Count/4})
+	e, err := shaker.New(shaker.Config{
+		Mode: shaker.Reuse, Shards: t.Shards, MaxInFlight: t.Count + t.Count/4,
+		MaxInFlightPerAddress: shaker.MaxMaxInFlightPerAddress,
+	})
 	if err != nil {
 		return nil, err
 	}
