@@ -77,8 +77,8 @@ type shard struct {
 	distrusted    int64 // nothing expires unless a poll has begun at this clock or later; 0 where there was no gap
 	distrustedFor int64 // how long the gap was
 
-	doubts      []doubt // results of this turn that the witness is to judge
-	spareDoubts []doubt // an empty slice of an earlier turn, for the next
+	doubts  []doubt // results of this turn that the witness is to judge
+	doubted *doubts // those of the turns before; nil without a witness
 
 	scratch sockaddr
 	info    tcpInfo
@@ -97,7 +97,7 @@ func newShard(e *Engine, capacity, perAddress int, portRange uint32) (*shard, er
 		p.close()
 		return nil, err
 	}
-	return &shard{
+	s := &shard{
 		ask:       ask,
 		engine:    e,
 		inbox:     inbox{wake: p.wakeUp},
@@ -108,7 +108,11 @@ func newShard(e *Engine, capacity, perAddress int, portRange uint32) (*shard, er
 		addresses: newAddresses(perAddress),
 		callers:   callers{byName: make(map[string]*caller)},
 		live:      make(map[*share]struct{}),
-	}, nil
+	}
+	if e.witness != nil {
+		s.doubted = e.witness.serve(s)
+	}
+	return s, nil
 }
 
 func (s *shard) random() uint32 { return rand.Uint32() }
@@ -223,8 +227,7 @@ func (s *shard) receiveJudged(judged []doubt) {
 	for i := range judged {
 		s.answer(judged[i].share, &judged[i].result)
 	}
-	clear(judged)
-	s.spareDoubts = judged[:0]
+	s.engine.witness.giveBack(s.doubted, judged)
 }
 
 // askWitness hands the doubts of this turn over.
@@ -232,8 +235,9 @@ func (s *shard) askWitness() {
 	if len(s.doubts) == 0 {
 		return
 	}
-	s.engine.witness.ask(s, s.doubts)
-	s.doubts, s.spareDoubts = s.spareDoubts, nil
+	s.engine.witness.ask(s.doubted, s.doubts)
+	clear(s.doubts)
+	s.doubts = s.doubts[:0]
 }
 
 // end has everything of a share dropped.

@@ -26,26 +26,33 @@ const (
 // witness says of silent probes whether our own side worked all the while: source address, link and route. One serves all shards.
 // It asks the kernel, which can block, so it has a goroutine of its own, and the loops never wait for it.
 //
-//	shard ── ask ──▶ asked ── look ──▶ hostnet ── findings ──▶ inbox of the shard ──▶ answer
+//	shard ── ask ──▶ pending ── look ──▶ hostnet ── findings ──▶ inbox of the shard ──▶ answer
 type witness struct {
 	host *hostnet.Watcher
 	wake chan struct{} // holds a token when something was asked
 	done chan struct{} // closed when both goroutines have ended
 
-	mu    sync.Mutex // protects what follows
-	asked []asked
+	mu     sync.Mutex // protects what follows
+	shards []*doubts
 }
 
-// asked is what one shard asks.
+// doubts are those of one shard. Three slices go round: pending, the one that is being judged, and spare.
+type doubts struct {
+	shard          *shard
+	pending, spare []doubt
+}
+
+// asked is what one shard has asked when a look begins.
 type asked struct {
-	shard  *shard
-	doubts []doubt
+	of  *doubts
+	all []doubt
 }
 
-// look is a question to the goroutine that asks the kernel.
+// look is a question to the goroutine that asks the kernel. It is used again unless it was given up.
 type look struct {
-	packets []hostnet.Packet
-	reply   chan []hostnet.Finding // has room for one
+	packets  []hostnet.Packet
+	findings []hostnet.Finding
+	done     chan struct{} // has room for a token
 }
 
 func newWitness() (*witness, error) {
@@ -64,10 +71,19 @@ func (w *witness) close() {
 	<-w.done
 }
 
-// ask hands over doubts. They come back in a message to the shard's inbox, in a slice that is then the shard's again.
-func (w *witness) ask(s *shard, doubts []doubt) {
+// serve lets a shard ask.
+func (w *witness) serve(s *shard) *doubts {
+	d := &doubts{shard: s}
 	w.mu.Lock()
-	w.asked = append(w.asked, asked{s, doubts})
+	w.shards = append(w.shards, d)
+	w.mu.Unlock()
+	return d
+}
+
+// ask copies doubts of a shard. They come back in a message to the shard's inbox, in a slice for giveBack.
+func (w *witness) ask(d *doubts, more []doubt) {
+	w.mu.Lock()
+	d.pending = append(d.pending, more...)
 	w.mu.Unlock()
 	select {
 	case w.wake <- struct{}{}:
@@ -75,81 +91,107 @@ func (w *witness) ask(s *shard, doubts []doubt) {
 	}
 }
 
+// giveBack takes a slice back that the shard has read.
+func (w *witness) giveBack(d *doubts, read []doubt) {
+	clear(read)
+	w.mu.Lock()
+	d.spare = read[:0]
+	w.mu.Unlock()
+}
+
 func (w *witness) run() {
-	looks := make(chan look)
+	looks := make(chan *look)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		for l := range looks {
-			l.reply <- w.look(l.packets)
+			w.look(l)
+			l.done <- struct{}{}
 		}
 	}()
 	last := -int64(lookEvery)
+	late := time.NewTimer(never)
+	var next *look
+	var taken []asked
 	for range w.wake {
 		time.Sleep(lookEvery - time.Duration(clock()-last))
 		last = clock()
-		w.mu.Lock()
-		all := w.asked
-		w.asked = nil
-		w.mu.Unlock()
-		w.judge(all, looks)
+		if next == nil {
+			next = &look{done: make(chan struct{}, 1)}
+		}
+		taken = w.take(taken[:0], next)
+		late.Reset(lookPatience)
+		judged := next.judge(looks, late.C)
+		settleAll(taken, next.findings, judged)
+		if !judged { // the other goroutine still has it
+			next = nil
+		}
 	}
+	late.Stop()
 	close(looks)
 	<-ended
 	w.host.Close()
 	close(w.done)
 }
 
-// judge has all doubts judged by one look, and gives them back.
-func (w *witness) judge(all []asked, looks chan<- look) {
-	var packets []hostnet.Packet
-	for _, a := range all {
-		for i := range a.doubts {
-			d := &a.doubts[i]
-			packets = append(packets, hostnet.Packet{
-				Source: d.result.Source, Target: d.result.Addr, Scope: d.scope, Since: d.ended - int64(d.result.Elapsed),
+// take takes what all shards have asked, and writes the packets to l.
+func (w *witness) take(taken []asked, l *look) []asked {
+	w.mu.Lock()
+	for _, d := range w.shards {
+		if len(d.pending) > 0 {
+			taken = append(taken, asked{d, d.pending})
+			d.pending, d.spare = d.spare, nil
+		}
+	}
+	w.mu.Unlock()
+	l.packets = l.packets[:0]
+	for _, a := range taken {
+		for i := range a.all {
+			r := &a.all[i].result
+			l.packets = append(l.packets, hostnet.Packet{
+				Source: r.Source, Target: withoutZone(r.Addr), Scope: a.all[i].scope, Since: a.all[i].ended - int64(r.Elapsed),
 			})
 		}
 	}
-	findings := w.findings(packets, looks)
-	for _, a := range all {
-		for i := range a.doubts {
-			found := hostnet.Finding{Loss: hostnet.Unsure}
-			if findings != nil {
-				found, findings = findings[0], findings[1:]
-			}
-			settle(&a.doubts[i].result, found)
-		}
-		a.shard.inbox.putBack(message{judged: a.doubts})
-	}
+	return taken
 }
 
-// findings returns one finding for each packet; nil if no look came to an end in time.
-func (w *witness) findings(packets []hostnet.Packet, looks chan<- look) []hostnet.Finding {
-	late := time.NewTimer(lookPatience)
-	defer late.Stop()
-	l := look{packets, make(chan []hostnet.Finding, 1)}
+// judge has l answered, and reports whether that was done in time.
+func (l *look) judge(looks chan<- *look, late <-chan time.Time) bool {
 	select {
 	case looks <- l:
-	case <-late.C:
-		return nil
+	case <-late:
+		return false
 	}
 	select {
-	case findings := <-l.reply:
-		return findings
-	case <-late.C:
-		return nil
+	case <-l.done:
+		return true
+	case <-late:
+		return false
 	}
 }
 
-func (w *witness) look(packets []hostnet.Packet) []hostnet.Finding {
-	l := w.host.Look()
-	findings := make([]hostnet.Finding, len(packets))
-	for i := range packets {
-		packets[i].Target = withoutZone(packets[i].Target)
-		findings[i] = l.Find(&packets[i])
+// settleAll gives all doubts back to their shards. Without a look that ended in time, nothing is known of them.
+func settleAll(taken []asked, findings []hostnet.Finding, judged bool) {
+	for _, a := range taken {
+		for i := range a.all {
+			found := hostnet.Finding{Loss: hostnet.Unsure}
+			if judged {
+				found, findings = findings[0], findings[1:]
+			}
+			settle(&a.all[i].result, found)
+		}
+		a.of.shard.inbox.putBack(message{judged: a.all})
 	}
-	return findings
+}
+
+// look judges the packets by one reading of the host.
+func (w *witness) look(l *look) {
+	host := w.host.Look()
+	l.findings = l.findings[:0]
+	for i := range l.packets {
+		l.findings = append(l.findings, host.Find(&l.packets[i]))
+	}
 }
 
 // doubtful reports whether a result is to be judged by the witness. Silence is, and what may be an event of ours: a SYN that

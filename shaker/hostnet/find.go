@@ -44,7 +44,8 @@ type asker interface {
 	link(index int32) (r reading, at int64, exists, known bool)
 }
 
-// Look judges packets by one reading of the host. It must not be kept: what it has read grows old.
+// Look judges packets by one reading of the host. It must not be kept: what it has read grows old. One goroutine at a time may
+// use it.
 type Look struct {
 	ask   asker
 	state *State
@@ -108,6 +109,9 @@ func (l *Look) judge(index int32, since int64) Loss {
 	now, read := l.read[index]
 	if !read {
 		now = l.readLink(index)
+		if l.read == nil {
+			l.read = make(map[int32]linkNow)
+		}
 		l.read[index] = now
 	}
 	switch {

@@ -92,9 +92,9 @@ func (w *Watcher) State() *State { return w.latest.Load() }
 
 // Look reads all changes up to now, and returns what packets are to be judged by. It asks the kernel, which may make it wait
 // for as long as somebody else changes the network (rtnl_lock).
-func (w *Watcher) Look() *Look {
+func (w *Watcher) Look() Look {
 	w.drain()
-	return &Look{ask: w, state: w.latest.Load(), read: make(map[int32]linkNow)}
+	return Look{ask: w, state: w.latest.Load()}
 }
 
 // follow reads changes as they come, so that the kernel need not keep many. It waits in a system call of its own. With the

@@ -24,6 +24,12 @@ func TestMain(m *testing.M) {
 	}))
 }
 
+// find judges one packet by a Look of its own.
+func find(w *Watcher, p *Packet) Finding {
+	l := w.Look()
+	return l.Find(p)
+}
+
 func watch(t *testing.T) (*Watcher, func() int64) {
 	t.Helper()
 	began := time.Now()
@@ -59,18 +65,18 @@ func TestRealNetwork(t *testing.T) {
 			}, LinkDown, LinkDown},
 		} {
 			// A message about the carrier can be a second late. It counts from when it comes, so a new wire is quiet only then.
-			await(t, "a quiet wire before "+c.name, func() bool { return w.Look().Find(packet()) == Finding{} })
+			await(t, "a quiet wire before "+c.name, func() bool { return find(w, packet()) == Finding{} })
 			p := packet()
 			if err := c.do(); err != nil {
 				t.Fatal(err)
 			}
-			if got := w.Look().Find(p); got.Loss != c.want {
+			if got := find(w, p); got.Loss != c.want {
 				t.Errorf("%s, IPv6 %t: %v, want %v", c.name, v6, got, c.want)
 			}
 			if err := c.undo(); err != nil {
 				t.Fatal(err)
 			}
-			if got := w.Look().Find(p); got.Loss != c.passing {
+			if got := find(w, p); got.Loss != c.passing {
 				t.Errorf("%s and back, IPv6 %t: %v, want %v", c.name, v6, got, c.passing)
 			}
 		}
@@ -100,11 +106,11 @@ func TestLostMessagesAreNoticed(t *testing.T) {
 		}
 	}
 	w.mu.Unlock()
-	if got := w.Look().Find(&p); got.Loss != Unsure {
+	if got := find(w, &p); got.Loss != Unsure {
 		t.Fatalf("%v, want unsure: did the buffer hold all of it?", got)
 	}
 	p.Since = now()
-	if got := w.Look().Find(&p); got != (Finding{}) {
+	if got := find(w, &p); got != (Finding{}) {
 		t.Errorf("a packet that left later: %v", got)
 	}
 	if s := w.State(); !s.Own(wire.Own4) || s.Own(wire.Other4) {

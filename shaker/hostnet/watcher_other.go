@@ -23,4 +23,4 @@ func (*Watcher) Close() {}
 func (*Watcher) State() *State { return &State{} }
 
 // Look finds nothing.
-func (*Watcher) Look() *Look { return &Look{state: &State{}} }
+func (*Watcher) Look() Look { return Look{state: &State{}} }
