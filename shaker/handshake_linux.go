@@ -246,7 +246,7 @@ func (s *shard) finish(i int32, r *Result, keep bool) {
 		s.counters.RTT.observe(r.RTT)
 	}
 	if s.doubtful(r) {
-		s.doubts = append(s.doubts, doubt{share: sh, result: *r, scope: scope, ended: clock()})
+		s.doubts = append(s.doubts, doubt{share: sh, result: *r, scope: scope, since: x.started})
 		return
 	}
 	s.answer(sh, r)

@@ -12,7 +12,7 @@ type doubt struct {
 	share  *share
 	result Result
 	scope  uint32 // of the target's zone
-	ended  int64  // clock of the handshake's end
+	since  int64  // clock of its SYN
 }
 
 const (
@@ -149,7 +149,7 @@ func (w *witness) take(taken []asked, l *look) []asked {
 		for i := range a.all {
 			r := &a.all[i].result
 			l.packets = append(l.packets, hostnet.Packet{
-				Source: r.Source, Target: withoutZone(r.Addr), Scope: a.all[i].scope, Since: a.all[i].ended - int64(r.Elapsed),
+				Source: r.Source, Target: withoutZone(r.Addr), Scope: a.all[i].scope, Since: a.all[i].since,
 			})
 		}
 	}

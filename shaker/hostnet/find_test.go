@@ -40,8 +40,8 @@ func stateOf() *State {
 	s := newState()
 	s.setLink(1, loopback, Always)
 	s.setLink(2, works, Always)
-	s.addAddress(netip.MustParseAddr("127.0.0.1"), 1, Always)
-	s.addAddress(source.Addr(), 2, Always)
+	s.addAddress(netip.MustParseAddr("127.0.0.1"), 1, 24, Always)
+	s.addAddress(source.Addr(), 2, 24, Always)
 	s.addLocal(localRoute{prefix: netip.MustParsePrefix("127.0.0.0/8")}, Always)
 	return s
 }
@@ -65,38 +65,42 @@ func TestFind(t *testing.T) {
 		{"another link is dark", func(s *State, _ *fakeKernel, _ *Packet) { s.setLink(9, reading{up: true}, before) }, Finding{}, 1},
 		{"messages were lost before", func(s *State, _ *fakeKernel, _ *Packet) { s.unsure = before }, Finding{}, 0},
 		{"messages were lost", func(s *State, _ *fakeKernel, _ *Packet) { s.unsure = later }, Finding{Loss: Unsure}, 0},
-		{"the address is gone", func(s *State, _ *fakeKernel, _ *Packet) { s.removeAddress(source.Addr(), 2, later) }, Finding{Loss: AddressLost}, 0},
+		{"the address is gone", func(s *State, _ *fakeKernel, _ *Packet) { s.removeAddress(source.Addr(), 2, 24, later) }, Finding{Loss: AddressLost}, 0},
 		{"the address was away", func(s *State, _ *fakeKernel, _ *Packet) {
-			s.removeAddress(source.Addr(), 2, later)
-			s.addAddress(source.Addr(), 2, later)
+			s.removeAddress(source.Addr(), 2, 24, later)
+			s.addAddress(source.Addr(), 2, 24, later)
 		}, Finding{Loss: AddressLost}, 0},
+		{"the address stays with another prefix", func(s *State, _ *fakeKernel, _ *Packet) {
+			s.addAddress(source.Addr(), 2, 32, before)
+			s.removeAddress(source.Addr(), 2, 24, later)
+		}, Finding{}, 1},
 		{"the address was away before", func(s *State, _ *fakeKernel, _ *Packet) {
-			s.removeAddress(source.Addr(), 2, before)
-			s.addAddress(source.Addr(), 2, before)
+			s.removeAddress(source.Addr(), 2, 24, before)
+			s.addAddress(source.Addr(), 2, 24, before)
 		}, Finding{}, 0},
 		{"the address stays on another link", func(s *State, k *fakeKernel, _ *Packet) {
 			s.setLink(3, works, Always)
-			s.addAddress(source.Addr(), 3, before)
-			s.removeAddress(source.Addr(), 2, later)
+			s.addAddress(source.Addr(), 3, 24, before)
+			s.removeAddress(source.Addr(), 2, 24, later)
 			k.routed = 3
 		}, Finding{}, 1},
 		{"the address is a local route's", func(s *State, _ *fakeKernel, _ *Packet) {
-			s.removeAddress(source.Addr(), 2, before)
+			s.removeAddress(source.Addr(), 2, 24, before)
 			s.addLocal(localRoute{prefix: netip.MustParsePrefix("192.0.2.0/24")}, before)
 		}, Finding{}, 1},
 		{"the link took the address with it", func(s *State, k *fakeKernel, _ *Packet) {
 			s.setLink(2, reading{}, later)
-			s.removeAddress(source.Addr(), 2, later)
+			s.removeAddress(source.Addr(), 2, 24, later)
 		}, Finding{Loss: LinkDown}, 0},
 		{"the link was deleted", func(s *State, k *fakeKernel, _ *Packet) {
-			s.removeAddress(source.Addr(), 2, later)
+			s.removeAddress(source.Addr(), 2, 24, later)
 			s.removeLink(2, later)
 		}, Finding{Loss: LinkDown}, 0},
 		{"the link was down, and its address away", func(s *State, k *fakeKernel, _ *Packet) {
 			s.setLink(2, reading{}, later)
-			s.removeAddress(source.Addr(), 2, later)
+			s.removeAddress(source.Addr(), 2, 24, later)
 			s.setLink(2, works, later)
-			s.addAddress(source.Addr(), 2, later)
+			s.addAddress(source.Addr(), 2, 24, later)
 		}, Finding{Loss: LinkDown}, 0},
 		{"the link is down", func(s *State, k *fakeKernel, _ *Packet) {
 			s.setLink(2, reading{}, later)
@@ -131,7 +135,7 @@ func TestFind(t *testing.T) {
 		}, Finding{}, 0},
 		{"a source on the loopback link", func(s *State, _ *fakeKernel, p *Packet) {
 			p.Source = netip.MustParseAddrPort("203.0.113.1:1")
-			s.addAddress(p.Source.Addr(), 1, before)
+			s.addAddress(p.Source.Addr(), 1, 24, before)
 		}, Finding{}, 1},
 	} {
 		s, k, p := stateOf(), kernel(), packet
@@ -152,8 +156,8 @@ func TestFind(t *testing.T) {
 func TestStatesDoNotChange(t *testing.T) {
 	s := stateOf()
 	c := s.clone()
-	c.removeAddress(source.Addr(), 2, 9)
-	c.addAddress(netip.MustParseAddr("127.0.0.1"), 2, 9)
+	c.removeAddress(source.Addr(), 2, 24, 9)
+	c.addAddress(netip.MustParseAddr("127.0.0.1"), 2, 24, 9)
 	c.removeLink(2, 9)
 	c.removeLocal(localRoute{prefix: netip.MustParsePrefix("127.0.0.0/8")}, 9)
 	if h, ok := s.present(source.Addr()); !ok || h.link != 2 || len(s.links) != 2 || s.changed != Always || !s.Own(netip.MustParseAddr("127.9.9.9")) {
@@ -170,8 +174,8 @@ func TestAddressesLeftAreBounded(t *testing.T) {
 	ip := netip.MustParseAddr("10.0.0.0")
 	for range 3 * mostLeft {
 		ip = ip.Next()
-		s.addAddress(ip, 1, 1)
-		s.removeAddress(ip, 1, 1)
+		s.addAddress(ip, 1, 24, 1)
+		s.removeAddress(ip, 1, 24, 1)
 	}
 	if len(s.left) > mostLeft || len(s.homes) != 0 {
 		t.Errorf("%d addresses remembered, %d there", len(s.left), len(s.homes))

@@ -76,9 +76,9 @@ func applyAddress(s *State, kind uint16, body []byte, now int64) {
 	}
 	link := int32(binary.NativeEndian.Uint32(body[4:]))
 	if kind == unix.RTM_NEWADDR {
-		s.addAddress(address, link, now)
+		s.addAddress(address, link, body[1], now)
 	} else {
-		s.removeAddress(address, link, now)
+		s.removeAddress(address, link, body[1], now)
 	}
 }
 

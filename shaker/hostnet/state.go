@@ -46,11 +46,14 @@ func (l link) next(r reading, known bool, now int64) link {
 	return n
 }
 
-// home is a link that has an address.
+// home is a link that has an address. IPv4 may have it there several times, with prefixes of different lengths.
 type home struct {
 	link  int32
+	bits  uint8
 	since int64
 }
+
+func (h home) is(link int32, bits uint8) bool { return h.link == link && h.bits == bits }
 
 // localRoute is a route that makes every address of a prefix this host's own.
 type localRoute struct {
@@ -129,18 +132,18 @@ func (s *State) removeLink(index int32, now int64) {
 	s.change(now)
 }
 
-func (s *State) addAddress(ip netip.Addr, link int32, now int64) {
+func (s *State) addAddress(ip netip.Addr, link int32, bits uint8, now int64) {
 	homes := s.homes[ip]
-	if slices.ContainsFunc(homes, func(h home) bool { return h.link == link }) {
+	if slices.ContainsFunc(homes, func(h home) bool { return h.is(link, bits) }) {
 		return
 	}
-	s.homes[ip] = append(slices.Clone(homes), home{link, now})
+	s.homes[ip] = append(slices.Clone(homes), home{link, bits, now})
 	delete(s.left, ip)
 	s.change(now)
 }
 
-func (s *State) removeAddress(ip netip.Addr, link int32, now int64) {
-	homes := slices.DeleteFunc(slices.Clone(s.homes[ip]), func(h home) bool { return h.link == link })
+func (s *State) removeAddress(ip netip.Addr, link int32, bits uint8, now int64) {
+	homes := slices.DeleteFunc(slices.Clone(s.homes[ip]), func(h home) bool { return h.is(link, bits) })
 	if len(homes) > 0 {
 		s.homes[ip] = homes
 	} else {
