@@ -93,11 +93,13 @@ func WithEvidence() CheckOption {
 type AddressPolicy int32
 
 const (
-	// FirstAddress probes the resolver's first address alone.
+	// FirstAddress probes one address alone, the first in the order of RFC 6724.
 	FirstAddress = AddressPolicy(tcpshakerv1.AddressPolicy_ADDRESS_POLICY_FIRST)
-	// AnyAddress is reachable if one address is, else inconclusive if one is, else unreachable.
+	// AnyAddress is reachable if one address is, else inconclusive if one is, or if one family of the name could not be
+	// looked up, else unreachable.
 	AnyAddress = AddressPolicy(tcpshakerv1.AddressPolicy_ADDRESS_POLICY_ANY)
-	// AllAddresses is unreachable if one address is, else inconclusive if one is, else reachable.
+	// AllAddresses is unreachable if one address is, else inconclusive if one is, else reachable. It is never reachable if
+	// the name has more than 16 addresses, or if one family of it could not be looked up.
 	AllAddresses = AddressPolicy(tcpshakerv1.AddressPolicy_ADDRESS_POLICY_ALL)
 )
 

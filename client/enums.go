@@ -52,9 +52,10 @@ const (
 
 	ReasonInvalidTarget    Reason = 20 // malformed, or an address of the other family
 	ReasonNameNotFound     Reason = 21 // no such name, or it has no address of the family
-	ReasonNameLookupFailed Reason = 22 // the resolver did not answer, or failed; try later
+	ReasonNameLookupFailed Reason = 22 // the resolver did not answer, or failed, for one family at least; try later
 	ReasonPolicyDenied     Reason = 23 // the service does not probe this address
 	ReasonRateLimited      Reason = 24 // probed as often as the operator allows; try later
+	ReasonTooManyAddresses Reason = 25 // AllAddresses of a name with more addresses than are probed
 
 	ReasonNoRoute          Reason = 30 // the service's machine has no route to the address
 	ReasonLocalResources   Reason = 31 // the service's machine had no descriptor, port or memory left
@@ -77,6 +78,7 @@ var reasonNames = map[Reason]string{
 	ReasonNameLookupFailed: "name lookup failed",
 	ReasonPolicyDenied:     "policy denied",
 	ReasonRateLimited:      "rate limited",
+	ReasonTooManyAddresses: "too many addresses",
 	ReasonNoRoute:          "no route",
 	ReasonLocalResources:   "local resources",
 	ReasonLocalFiltered:    "local filtered",

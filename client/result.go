@@ -18,7 +18,7 @@ type Result struct {
 	Verdict Verdict
 	// Reason says why.
 	Reason Reason
-	// Address is the one that decided. Not valid where no address was tried.
+	// Address is the one that decided. It is not valid if no address was tried, or if what is not known of a name decided.
 	Address netip.AddrPort
 
 	// RTT is the round trip between the SYN that was answered and its SYN-ACK, as the service's kernel measured it (tcpi_rtt of

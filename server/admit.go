@@ -1,13 +1,10 @@
 package server
 
 import (
-	"errors"
-	"log/slog"
 	"math"
 	"net/netip"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
-	"github.com/CarterTsai/tcp-shaker/server/resolve"
 	"github.com/CarterTsai/tcp-shaker/server/target"
 )
 
@@ -90,35 +87,6 @@ func (s *session) begin(t *task) {
 	}
 }
 
-// named takes the answer of a lookup to all who asked for the name.
-func (s *session) named(a resolve.Answer) {
-	f := s.lookupFinding(&a)
-	for _, place := range a.Waiters {
-		t := s.tasks.tasks[place]
-		if a.Err != nil {
-			s.answer(t, f)
-			continue
-		}
-		s.judge(t, a.Addrs)
-	}
-}
-
-// lookupFinding reads the error of a lookup. What the resolver said goes to the log alone: it may name the DNS servers.
-func (s *session) lookupFinding(a *resolve.Answer) finding {
-	switch {
-	case a.Err == nil:
-		return finding{}
-	case errors.Is(a.Err, resolve.ErrNotFound):
-		return finding{reason: tcpshakerv1.Reason_REASON_NAME_NOT_FOUND, detail: detailNotFound}
-	case s.work.Err() != nil:
-		return finding{reason: cutOff, detail: detailCutName}
-	default:
-		s.server.log.LogAttrs(s.ctx, slog.LevelDebug, "name lookup failed",
-			slog.String("request_id", requestID(s.ctx)), slog.String("name", a.Name), slog.Any("error", a.Err))
-		return finding{reason: tcpshakerv1.Reason_REASON_NAME_LOOKUP_FAILED, detail: detailLookup}
-	}
-}
-
 // literal starts a target that is an address, if it may be probed.
 func (s *session) literal(t *task, addr netip.AddrPort) {
 	if s.denied(t, t.view.Addr(addr)) {
@@ -126,17 +94,6 @@ func (s *session) literal(t *task, addr netip.AddrPort) {
 	}
 	only := [1]netip.Addr{addr.Addr()}
 	s.start(t, only[:], addr.Port())
-}
-
-// judge starts a target whose name has these addresses: every one of them is judged, whichever are to be probed, and one that
-// is denied denies the target before any packet.
-func (s *session) judge(t *task, addrs []netip.Addr) {
-	for _, addr := range addrs {
-		if s.denied(t, t.view.Named(netip.AddrPortFrom(addr, t.port))) {
-			return
-		}
-	}
-	s.start(t, addrs[:min(len(addrs), t.options.addressesAtMost())], t.port)
 }
 
 // denied answers a target that may not be probed, for the reason why, where there is one. Who has rules is not told the reason:
@@ -214,17 +171,5 @@ func hasFamily(addr netip.Addr, family tcpshakerv1.IpFamily) bool {
 		return addr.Is6()
 	default:
 		return true
-	}
-}
-
-// familyOf is the family in the words of the resolver.
-func familyOf(family tcpshakerv1.IpFamily) resolve.Family {
-	switch family {
-	case tcpshakerv1.IpFamily_IP_FAMILY_IPV4:
-		return resolve.IPv4
-	case tcpshakerv1.IpFamily_IP_FAMILY_IPV6:
-		return resolve.IPv6
-	default:
-		return resolve.Any
 	}
 }

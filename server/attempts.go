@@ -133,7 +133,7 @@ func (s *session) settle(t *task) {
 		return
 	}
 	a := &t.addresses[at]
-	s.answer(t, finding{reason: a.reason, detail: explain(a, t.options), decider: a})
+	s.answer(t, t.conclude(finding{reason: a.reason, detail: explain(a, t.options), decider: a}))
 }
 
 // end closes what cannot go on when the context of the work has ended: names that are still looked

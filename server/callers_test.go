@@ -175,7 +175,7 @@ func TestRebinding(t *testing.T) {
 	}
 	fake := always(open())
 	names := &fakeResolver{names: map[string][]string{}}
-	client, _ := start(t, Config{Prober: fake, Resolver: names, Access: control(t, callers(t, caller{
+	client, _ := start(t, Config{Prober: fake, Resolver: names, NameCache: -1, Access: control(t, callers(t, caller{
 		name: "edge", allow: []string{"*:443", "10.1.0.0/16:443"}, deny: []string{"9.9.8.0/24:*"},
 	}))})
 	lookup := func(o *tcpshakerv1.CheckOptions, addrs ...string) *tcpshakerv1.CheckResult {

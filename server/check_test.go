@@ -203,7 +203,7 @@ func TestEarlyCertainty(t *testing.T) {
 	}
 }
 
-// TestFirstProbesTheFirstOnly: FIRST is the resolver's first of those that the family filter leaves.
+// TestFirstProbesTheFirstOnly: FIRST is the first address of those that the family filter leaves.
 func TestFirstProbesTheFirstOnly(t *testing.T) {
 	resolver := &fakeResolver{names: map[string][]string{"both.test.": {"2001:db8::1", "2001:db8::2", "192.0.2.1", "192.0.2.2"}}}
 	fake := always(open())
@@ -243,7 +243,7 @@ func TestLookupsAreSharedWithinARequest(t *testing.T) {
 		}
 	}
 	asked := slices.Sorted(slices.Values(resolver.lookups()))
-	if !slices.Equal(asked, []string{"ip a.test.", "ip b.test."}) {
+	if !slices.Equal(asked, []string{"ip4 a.test.", "ip4 b.test.", "ip6 a.test.", "ip6 b.test."}) {
 		t.Errorf("lookups: %q", asked)
 	}
 }

@@ -246,6 +246,9 @@ func (b *fakeBatch) Take() ([]shaker.Result, bool) {
 	return taken, true
 }
 
+// everySource is the Source of a host that can send to every address.
+func everySource(netip.Addr) (netip.Addr, bool) { return netip.Addr{}, true }
+
 // fakeResolver knows the names that it is made of; a name with an error fails, others do not exist.
 type fakeResolver struct {
 	names  map[string][]string
@@ -308,6 +311,9 @@ func startConn(t testing.TB, c Config) (*grpc.ClientConn, *Server, func()) {
 	t.Helper()
 	if c.Logger == nil {
 		c.Logger = quiet
+	}
+	if c.Source == nil {
+		c.Source = everySource
 	}
 	s, err := New(c)
 	if err != nil {

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/reflection"
@@ -27,6 +29,19 @@ type Config struct {
 
 	// Resolver looks names up. nil: resolve.Default().
 	Resolver resolve.Resolver
+
+	// NameCache is how long an answer about a name, addresses or that there are none, is used again
+	// for all RPCs. 0: resolve.DefaultKeep, 5 s. Less than 0: not at all.
+	NameCache time.Duration
+
+	// NameCacheFailures is the same for a lookup that failed. 0: resolve.DefaultKeepFailures, 1 s.
+	// Less than 0: not at all, and a family of a name that gave no answer is not remembered for 10 s.
+	NameCacheFailures time.Duration
+
+	// Source returns the address from which this host would send to an address; ok is false if there
+	// is none. It orders the addresses of a name. nil: resolve.Source, which asks the kernel. It is
+	// called from any goroutine.
+	Source func(to netip.Addr) (from netip.Addr, ok bool)
 
 	// Access says who may ask about what, and how often. nil: everyone, about everything but the never-list of
 	// policy.New(policy.Config{}), which is meant for a service that only this machine's own users can reach.
@@ -128,6 +143,9 @@ func New(c Config) (*Server, error) {
 	}
 	names := resolve.NewGroup(resolve.Config{
 		Resolver:          c.Resolver,
+		Source:            c.Source,
+		Keep:              c.NameCache,
+		KeepFailures:      c.NameCacheFailures,
 		Lookups:           limits.Lookups,
 		LookupsPerRequest: limits.LookupsPerRequest,
 	})

@@ -89,6 +89,9 @@ type task struct {
 	inFlight  int             // handshakes begun and not ended
 	decided   bool
 
+	unknown finding // of a name: counts as one more address; see conclude. No reason: there is none
+	note    string  // of a name: what detail says besides, unless the verdict is REACHABLE
+
 	completed  uint32        // handshakes answered with a SYN-ACK
 	attempted  uint32        // handshakes whose SYN left
 	first      time.Duration // when the first SYN left, where attempted is not 0

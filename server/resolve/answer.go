@@ -4,22 +4,56 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 )
 
-// MaxAddrs is how many addresses a name may have: more than fit into one answer of DNS, which has 64 KiB (RFC 1035 section
-// 4.2.2). A resolver that gives more, as a file of hosts could, is not believed, rather than some of them kept: whoever
-// judges a name by its addresses has to see them all.
+// MaxAddrs is how many addresses of one family a name may have. It is more than fit into one answer
+// of DNS, which has 64 KiB (RFC 1035 section 4.2.2). If a resolver gives more, as a file of hosts
+// could, the lookup of the family counts as failed: the policy has to see every address.
 const MaxAddrs = 8192
 
 var (
-	// ErrNotFound says that the name does not exist or has no address of the family asked for.
+	// ErrNotFound says that the name does not exist or has no address of the family.
 	ErrNotFound = errors.New("name not found")
-	// ErrLookupFailed says that nothing is known of the name: the resolver gave no answer, or one that says it failed. It
-	// may be worth another try later.
+	// ErrLookupFailed says that nothing is known of the name: the resolver gave no answer, or one
+	// that says it failed. The lookup may be worth another try later.
 	ErrLookupFailed = errors.New("name lookup failed")
 )
+
+// State says what became of the lookup of one family.
+type State uint8
+
+const (
+	// NotAsked is the zero value: the request was not about this family.
+	NotAsked State = iota
+	// Found says that the name has addresses of the family.
+	Found
+	// NotFound says that the name does not exist or has no address of the family.
+	NotFound
+	// Failed says that the resolver reported a failure: SERVFAIL, REFUSED or trouble of its own.
+	Failed
+	// NoAnswer says that the resolver did not answer in time.
+	NoAnswer
+)
+
+// Known reports whether the resolver has answered about the addresses of the family.
+func (s State) Known() bool { return s == Found || s == NotFound }
+
+// Unknown reports whether the lookup was made and told nothing of the addresses of the family.
+func (s State) Unknown() bool { return s == Failed || s == NoAnswer }
+
+// Part is what became of one family of a name.
+type Part struct {
+	State State
+
+	// NoSource says that this host has no address from which it could send to any of the addresses
+	// that were found (of the first 16). It is set only if both families have addresses.
+	NoSource bool
+
+	// Err is nil for NotAsked and Found. Otherwise it wraps ErrNotFound or ErrLookupFailed. Its text
+	// is for the operator: it may name the DNS servers.
+	Err error
+}
 
 // Answer is what became of one lookup.
 type Answer struct {
@@ -27,56 +61,35 @@ type Answer struct {
 	Name   string
 	Family Family
 
-	// Waiters are the ids of all who asked, in that order; at least one. They are the receiver's.
+	// Waiters are the ids of all calls of Lookup that share this answer, in their order; at least
+	// one. The receiver owns them.
 	Waiters []uint32
 
-	// Addrs are all of the name's addresses of the family: at least 1 and at most MaxAddrs, in the resolver's order, without
-	// duplicates, none IPv4-mapped, none with a zone. nil with Err. They are the receiver's.
+	// Addrs are all addresses that were found, the best first (RFC 6724: an address that this host
+	// can send to before one that it cannot, then by precedence). Within a family they are in the
+	// resolver's order. There are at most MaxAddrs of each family, no duplicates, no IPv4-mapped
+	// ones, and none with a zone. The receiver must not change them. Addrs is nil with Err.
 	Addrs []netip.Addr
 
-	// Err is nil, or wraps exactly one of ErrNotFound, ErrLookupFailed and, where the context of the Request had ended,
-	// the context's error and cause. Its text is for the operator: it may name the DNS servers.
+	// IPv4 and IPv6 say what became of each family. They are zero if the context had ended.
+	IPv4, IPv6 Part
+
+	// Err is nil if there are addresses. Otherwise it wraps exactly one of ErrNotFound (each family
+	// that was asked for is NotFound), ErrLookupFailed (one of them is Unknown) and, if the context
+	// of the Request had ended, the context's error and cause.
 	Err error
 }
 
-// tidy returns the addresses that an Answer may have, of those that a resolver gave.
-//
-// A zone is taken off and the address stays: dropped, it would escape a policy that denies a name for one of its addresses.
-func tidy(addrs []netip.Addr, family Family) []netip.Addr {
-	var kept []netip.Addr
-	seen := make(map[netip.Addr]struct{}, len(addrs))
-	for _, addr := range addrs {
-		addr = addr.Unmap().WithZone("")
-		if _, twice := seen[addr]; twice || !family.has(addr) {
-			continue
-		}
-		seen[addr] = struct{}{}
-		kept = append(kept, addr)
+// errorOf returns the Err of an Answer without addresses.
+func errorOf(v4, v6 Part) error {
+	switch {
+	case v4.State.Unknown() && v6.State.Unknown():
+		return fmt.Errorf("%w: A: %v; AAAA: %v", ErrLookupFailed, v4.Err, v6.Err)
+	case v4.State.Unknown(), v6.State == NotAsked:
+		return v4.Err
+	default:
+		return v6.Err
 	}
-	return kept
-}
-
-// classify makes the Err of an Answer from what a resolver returned. ctx is the Request's.
-//
-// The resolver's own error is quoted and not wrapped: net.DNSError of a server that was too slow is context.DeadlineExceeded
-// to errors.Is, though no deadline of the request has passed.
-func classify(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return endedError(ctx)
-	}
-	class := ErrLookupFailed
-	if isNotFound(err) {
-		class = ErrNotFound
-	}
-	return fmt.Errorf("%w: %v", class, err)
-}
-
-func isNotFound(err error) bool {
-	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		return dns.IsNotFound
-	}
-	_, otherFamily := errors.AsType[*net.AddrError](err) // of a net.Resolver that found addresses and none of the family
-	return otherFamily || errors.Is(err, ErrNotFound)
 }
 
 // endedError says that ctx, which has ended, cut a lookup short.

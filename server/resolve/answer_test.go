@@ -13,7 +13,7 @@ import (
 // ask makes one lookup with f as the resolver.
 func ask(ctx context.Context, t *testing.T, family Family, f resolverFunc) Answer {
 	t.Helper()
-	r := NewGroup(Config{Resolver: f}).Request(ctx)
+	r := newGroup(Config{Resolver: f}).Request(ctx)
 	r.Lookup("a.example", family, 1)
 	return <-r.Answers()
 }
@@ -29,7 +29,7 @@ func TestAddresses(t *testing.T) {
 		in     []netip.Addr
 		want   []netip.Addr
 	}{
-		{"order", Any, addrs("2001:db8::2", "192.0.2.1", "2001:db8::1"), addrs("2001:db8::2", "192.0.2.1", "2001:db8::1")},
+		{"order", Any, addrs("2001:db8::2", "192.0.2.1", "2001:db8::1"), addrs("2001:db8::2", "2001:db8::1", "192.0.2.1")},
 		{"mapped", Any, addrs("::ffff:192.0.2.1", "192.0.2.1"), addrs("192.0.2.1")},
 		{"mapped is IPv4", IPv4, addrs("::ffff:192.0.2.1"), addrs("192.0.2.1")},
 		{"mapped is not IPv6", IPv6, addrs("::ffff:192.0.2.1", "2001:db8::1"), addrs("2001:db8::1")},
@@ -92,7 +92,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestErrorOfTheContext asks the group itself: a Request may drop an answer that comes after its end.
+// TestErrorOfTheContext: an answer that the end of the context cut short says so, and why, whether the
+// lookup runs or waits for a place. The group is asked itself: a Request may drop such an answer.
 func TestErrorOfTheContext(t *testing.T) {
 	draining := errors.New("draining")
 	for _, tt := range []struct {
@@ -105,12 +106,13 @@ func TestErrorOfTheContext(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		canceled := func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
 			cancel(tt.cause)
+			<-ctx.Done()
 			return nil, &net.DNSError{Err: "operation was canceled", UnwrapErr: ctx.Err()}
 		}
-		group := NewGroup(Config{Lookups: 1, Resolver: resolverFunc(canceled)})
-		_, running := group.lookup(group.Request(ctx), "a", Any)
-		group.enter(group.Request(t.Context())) // full, so that the next one stands in the line
-		_, waiting := group.lookup(group.Request(ctx), "a", Any)
+		group := newGroup(Config{Lookups: 1, Resolver: resolverFunc(canceled)})
+		running := group.lookup(group.Request(ctx), "a", Any).Err
+		group.enter(group.Request(t.Context())) // full, so that the next one waits
+		waiting := group.lookup(group.Request(ctx), "a", Any).Err
 		for _, err := range []error{running, waiting} {
 			for _, want := range tt.want {
 				if !errors.Is(err, want) {
@@ -126,7 +128,7 @@ func TestErrorOfTheContext(t *testing.T) {
 
 // TestPanic: a resolver that panics costs its own lookup, and gives its place back.
 func TestPanic(t *testing.T) {
-	r := NewGroup(Config{Lookups: 1, Resolver: resolverFunc(func(_ context.Context, _, host string) ([]netip.Addr, error) {
+	r := newGroup(Config{Lookups: 1, Resolver: resolverFunc(func(_ context.Context, _, host string) ([]netip.Addr, error) {
 		if host == "bad." {
 			panic("oops")
 		}
@@ -142,10 +144,10 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// TestTooManyAddresses: a name is told with all of its addresses, or not at all.
+// TestTooManyAddresses: an answer holds all addresses of a family, or none.
 func TestTooManyAddresses(t *testing.T) {
 	for n, fails := range map[int]bool{MaxAddrs: false, MaxAddrs + 1: true} {
-		got := ask(t.Context(), t, Any, func(context.Context, string, string) ([]netip.Addr, error) {
+		got := ask(t.Context(), t, IPv4, func(context.Context, string, string) ([]netip.Addr, error) {
 			all := make([]netip.Addr, n)
 			for i := range all {
 				all[i] = netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})

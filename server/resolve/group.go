@@ -1,156 +1,103 @@
 package resolve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"sync"
+	"time"
 )
 
-// Bounds that a Config without them means.
+// What the zero fields of a Config mean.
 const (
 	// DefaultLookups bounds the lookups that run for all requests together.
 	DefaultLookups = 256
 	// DefaultLookupsPerRequest bounds those of one request.
 	DefaultLookupsPerRequest = 16
+	// DefaultKeep is how long an answer is used again.
+	DefaultKeep = 5 * time.Second
+	// DefaultKeepFailures is how long a failure is used again.
+	DefaultKeepFailures = time.Second
 )
 
 // Config says how a Group works. The zero value works.
 type Config struct {
 	// Resolver looks the names up. nil means Default.
 	Resolver Resolver
-	// Lookups is how many lookups run at once, for all requests together. 0 or less means DefaultLookups. More wait, and the
-	// RPCs' deadlines do not. A lookup of the Go resolver has at most two sockets open.
+	// Lookups is how many names are looked up at once, for all requests together. 0 or less means
+	// DefaultLookups. More wait, and the RPCs' deadlines do not. A name is up to two queries at a
+	// time, A and AAAA; a query of the Go resolver has one socket open.
 	Lookups int
-	// LookupsPerRequest is how many run at once for one request; fewer, down to one, the
-	// more of Lookups are taken. 0 or less means DefaultLookupsPerRequest.
+	// LookupsPerRequest is how many names are looked up at once for one request; fewer, down to one,
+	// the more of Lookups are taken. 0 or less means DefaultLookupsPerRequest.
 	LookupsPerRequest int
+
+	// Keep is how long an answer (addresses, or that there is none) is used again for all requests.
+	// 0 means DefaultKeep; less than 0 means not at all.
+	Keep time.Duration
+	// KeepFailures is the same for a lookup that failed. 0 means DefaultKeepFailures. Less than 0
+	// means not at all, and then a family that gave no answer is not remembered either.
+	KeepFailures time.Duration
+
+	// Source returns the address from which this host would send to an address, as the func Source
+	// does. nil means Source. It must be safe for concurrent use.
+	Source func(to netip.Addr) (from netip.Addr, ok bool)
 }
 
-// Group bounds and makes the lookups of all requests. Make one with NewGroup. Safe for concurrent use.
+// Group bounds, shares and makes the lookups of all requests. Make one with NewGroup. It is safe for
+// concurrent use.
 type Group struct {
 	resolver   Resolver
+	source     func(netip.Addr) (netip.Addr, bool)
 	perRequest int
 	places     int // for lookups
 
 	mu      sync.Mutex // protects what follows
-	free    int        // lookups that may still begin
-	waiting []*place   // for one of them, oldest first
-}
-
-// place is one worker's wait for its lookup to begin.
-type place struct {
-	request *Request
-	granted chan struct{} // closed when it may
+	free    int        // places that nobody holds
+	waiting []*place   // for a place to be free, oldest first
+	known   cache
 }
 
 // NewGroup returns a Group for c.
 func NewGroup(c Config) *Group {
-	if c.Resolver == nil {
-		c.Resolver = Default()
+	g := &Group{
+		resolver:   c.Resolver,
+		source:     c.Source,
+		perRequest: c.LookupsPerRequest,
+		places:     c.Lookups,
+		known: cache{
+			keep:         max(0, cmp.Or(c.Keep, DefaultKeep)),
+			keepFailures: max(0, cmp.Or(c.KeepFailures, DefaultKeepFailures)),
+			flights:      make(map[question]*flight),
+		},
 	}
-	if c.Lookups <= 0 {
-		c.Lookups = DefaultLookups
+	if g.resolver == nil {
+		g.resolver = Default()
 	}
-	if c.LookupsPerRequest <= 0 {
-		c.LookupsPerRequest = DefaultLookupsPerRequest
+	if g.source == nil {
+		g.source = Source
 	}
-	return &Group{resolver: c.Resolver, places: c.Lookups, free: c.Lookups, perRequest: c.LookupsPerRequest}
+	if g.places <= 0 {
+		g.places = DefaultLookups
+	}
+	if g.perRequest <= 0 {
+		g.perRequest = DefaultLookupsPerRequest
+	}
+	g.free = g.places
+	return g
 }
 
-// lookup waits for a place, asks the resolver, and tidies its answer.
-func (g *Group) lookup(r *Request, name string, family Family) ([]netip.Addr, error) {
-	ctx := r.ctx
-	if !g.enter(r) {
-		return nil, endedError(ctx)
-	}
-	defer g.leave(r)
-	addrs, err := g.ask(ctx, name, family)
-	if err != nil {
-		return nil, classify(ctx, err)
-	}
-	if len(addrs) > MaxAddrs {
-		return nil, fmt.Errorf("%w: %d addresses, more than %d", ErrLookupFailed, len(addrs), MaxAddrs)
-	}
-	if addrs = tidy(addrs, family); addrs == nil {
-		return nil, fmt.Errorf("%w: no address of the family", ErrNotFound)
-	}
-	return addrs, nil
-}
-
-// may reports whether r may have one more lookup running; g.mu must be held. The fewer places are free, the fewer one request
-// may have, down to one: so that requests whose lookups hang, as with a dead name server, leave places to newcomers.
-func (g *Group) may(r *Request) bool {
-	all := g.places * g.places
-	most := (g.perRequest*g.free*g.free + all - 1) / all
-	return g.free > 0 && r.running < most
-}
-
-// enter waits until the request may have one more lookup running, false where its context ends first. Among those who wait, the
-// first that may gets the place.
-func (g *Group) enter(r *Request) bool {
-	g.mu.Lock()
-	if g.may(r) {
-		g.admit(r)
-		g.mu.Unlock()
-		return true
-	}
-	p := &place{request: r, granted: make(chan struct{})}
-	g.waiting = append(g.waiting, p)
-	g.mu.Unlock()
-	select {
-	case <-p.granted:
-		return true
-	case <-r.ctx.Done():
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if i := slices.Index(g.waiting, p); i >= 0 {
-		g.waiting = slices.Delete(g.waiting, i, i+1)
-		return false
-	}
-	g.release(r) // it was granted meanwhile
-	return false
-}
-
-func (g *Group) leave(r *Request) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.release(r)
-}
-
-// admit takes a place for r; g.mu must be held.
-func (g *Group) admit(r *Request) {
-	g.free--
-	r.running++
-}
-
-// release gives a place of r back, and grants it to who may have it; g.mu must be held. More than one can have become
-// entitled, as r has one less.
-func (g *Group) release(r *Request) {
-	g.free++
-	r.running--
-	g.waiting = slices.DeleteFunc(g.waiting, func(p *place) bool {
-		if !g.may(p.request) {
-			return false
-		}
-		g.admit(p.request)
-		close(p.granted)
-		return true
-	})
-}
-
-// ask asks the resolver and makes an error of a panic: a resolver is code that others bring, and a worker's panic would end
-// the whole service.
-func (g *Group) ask(ctx context.Context, name string, family Family) (addrs []netip.Addr, err error) {
+// ask asks the resolver and makes an error of a panic: a resolver is code that others bring, and its
+// panic would end the whole service.
+func (g *Group) ask(ctx context.Context, q question) (addrs []netip.Addr, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			addrs, err = nil, fmt.Errorf("%w: %v", errPanicked, p)
 		}
 	}()
-	return g.resolver.LookupNetIP(ctx, family.network(), name+".")
+	return g.resolver.LookupNetIP(ctx, q.family.network(), q.name+".")
 }
 
 var errPanicked = errors.New("the resolver panicked")

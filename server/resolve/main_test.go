@@ -17,6 +17,14 @@ func (f resolverFunc) LookupNetIP(ctx context.Context, network, host string) ([]
 	return f(ctx, network, host)
 }
 
+// newGroup returns a Group for c on a host that can send to every address, unless c says otherwise.
+func newGroup(c Config) *Group {
+	if c.Source == nil {
+		c.Source = func(netip.Addr) (netip.Addr, bool) { return netip.Addr{}, true }
+	}
+	return NewGroup(c)
+}
+
 // heldResolver tells of each lookup that begins, and holds it until the test answers it or its context ends.
 type heldResolver struct {
 	begun chan *heldLookup

@@ -5,11 +5,15 @@ import (
 	"net/netip"
 )
 
-// Resolver looks names up. *net.Resolver is one. It must be safe for concurrent use, and return soon after ctx ended: until
-// then the lookup keeps its place in the group.
+// Resolver looks names up. *net.Resolver is one. It must be safe for concurrent use. It must return
+// soon after ctx ended: until then the lookup keeps its place in the group.
 type Resolver interface {
-	// LookupNetIP returns the addresses of host. network is "ip", "ip4" or "ip6"; host is an absolute name, with a final
-	// dot.
+	// LookupNetIP returns the addresses of host. network is "ip4" or "ip6"; addresses of the other
+	// family are ignored. host is an absolute name, with a final dot.
+	//
+	// The error of a name without such an address is a net.DNSError with IsNotFound, a net.AddrError,
+	// or wraps ErrNotFound. A net.DNSError with IsTimeout says that no server answered. Any other
+	// error says that the lookup failed.
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
@@ -17,7 +21,7 @@ type Resolver interface {
 type Family uint8
 
 const (
-	// Any is the zero value: both families, in the resolver's order.
+	// Any is the zero value: both families.
 	Any Family = iota
 	// IPv4 addresses only.
 	IPv4
@@ -25,25 +29,17 @@ const (
 	IPv6
 )
 
-// network is the family in the words of the net package.
+// network is IPv4 or IPv6 in the words of the net package.
 func (f Family) network() string {
-	switch f {
-	case IPv4:
-		return "ip4"
-	case IPv6:
+	if f == IPv6 {
 		return "ip6"
-	default:
-		return "ip"
 	}
+	return "ip4"
 }
 
 func (f Family) has(addr netip.Addr) bool {
-	switch f {
-	case IPv4:
-		return addr.Is4()
-	case IPv6:
+	if f == IPv6 {
 		return addr.Is6()
-	default:
-		return addr.IsValid()
 	}
+	return addr.Is4()
 }

@@ -26,18 +26,25 @@ const (
 )
 
 // AddressPolicy says which addresses of a name must be reachable for the name to be REACHABLE. The addresses of one target
-// are probed at the same time; at most 16 of a name are used, in the order in which the resolver gave them. Whatever the
+// are probed at the same time; at most 16 of a name are probed. They come in the order of RFC 6724: addresses that the
+// service has a source address for first, then by precedence, and within a family as the resolver gave them. Whatever the
 // policy, as soon as the verdict is certain it is told, unless CheckOptions.exhaustive asks to wait for every handshake.
+//
+// A and AAAA are looked up separately. A family has failed if its lookup ended in SERVFAIL, REFUSED or without an answer.
+// The answer about one family is used 300 ms after it came. Under ANY and ALL a failed family counts as one more address,
+// which is INCONCLUSIVE with REASON_NAME_LOOKUP_FAILED.
 type AddressPolicy int32
 
 const (
 	// As ADDRESS_POLICY_FIRST.
 	AddressPolicy_ADDRESS_POLICY_UNSPECIFIED AddressPolicy = 0
-	// Only the resolver's first address is probed, and it decides.
+	// Only the first address that was found is probed, and it decides, whether or not a family failed.
 	AddressPolicy_ADDRESS_POLICY_FIRST AddressPolicy = 1
-	// REACHABLE if one address is, else INCONCLUSIVE if one is, else UNREACHABLE.
+	// REACHABLE if one address is, else INCONCLUSIVE if one is, else UNREACHABLE. If the service has a source address for
+	// only one of two families that were found, the other family is left out, and `detail` says so.
 	AddressPolicy_ADDRESS_POLICY_ANY AddressPolicy = 2
-	// UNREACHABLE if one address is, else INCONCLUSIVE if one is, else REACHABLE.
+	// UNREACHABLE if one address is, else INCONCLUSIVE if one is, else REACHABLE. A name with more than 16 addresses is never
+	// REACHABLE: without a better reason it is INCONCLUSIVE with REASON_TOO_MANY_ADDRESSES.
 	AddressPolicy_ADDRESS_POLICY_ALL AddressPolicy = 3
 )
 
@@ -88,11 +95,11 @@ func (AddressPolicy) EnumDescriptor() ([]byte, []int) {
 type IpFamily int32
 
 const (
-	// Both families, in the resolver's order (RFC 6724).
+	// Both families, each looked up by itself, in the order of RFC 6724.
 	IpFamily_IP_FAMILY_UNSPECIFIED IpFamily = 0
-	// IPv4 only (A records).
+	// IPv4 only: A records are looked up and no others.
 	IpFamily_IP_FAMILY_IPV4 IpFamily = 1
-	// IPv6 only (AAAA records).
+	// IPv6 only: AAAA records are looked up and no others.
 	IpFamily_IP_FAMILY_IPV6 IpFamily = 2
 )
 
@@ -255,7 +262,7 @@ func (Silence) EnumDescriptor() ([]byte, []int) {
 
 // Reason says why a verdict is what it is. The numbers are classed by decades, and stay so, such that an old client can
 // class a reason that it does not know: 1 to 9 go with VERDICT_REACHABLE, 10 to 19 with VERDICT_UNREACHABLE, 20 to 29 with
-// VERDICT_INCONCLUSIVE because the target was never asked, 30 to 39 with VERDICT_INCONCLUSIVE because of trouble on the
+// VERDICT_INCONCLUSIVE because the target was not asked, or not all of it, 30 to 39 with VERDICT_INCONCLUSIVE because of trouble on the
 // service's side.
 type Reason int32
 
@@ -280,14 +287,21 @@ const (
 	Reason_REASON_PROHIBITED Reason = 15
 	// The target is not of the form `ipv4:port`, `[ipv6]:port` or `name:port`, or is of another family than ip_family.
 	Reason_REASON_INVALID_TARGET Reason = 20
-	// The name does not exist, or has no address of the family asked for.
+	// The name does not exist, or has no address of the family asked for. Every family that was asked for answered NXDOMAIN,
+	// or with no address.
 	Reason_REASON_NAME_NOT_FOUND Reason = 21
-	// The name could not be looked up: no answer from the resolver, or one that says it failed. Worth another try later.
+	// The name could not be looked up: for a family that was asked for there was no answer, or one that says it failed
+	// (SERVFAIL, REFUSED), and either no address was found or, under ANY and ALL, what was found does not decide by itself.
+	// `detail` names the family. Worth another try later: an answer is used again for 5 s and a failure for 1 s, unless the
+	// operator says otherwise, and a family without an answer counts as failed for 10 s.
 	Reason_REASON_NAME_LOOKUP_FAILED Reason = 22
 	// The service does not probe this address. Nothing was sent.
 	Reason_REASON_POLICY_DENIED Reason = 23
 	// The destination has been probed as often as the operator allows. Worth another try later.
 	Reason_REASON_RATE_LIMITED Reason = 24
+	// ADDRESS_POLICY_ALL asks about more addresses than are probed: the name has more than 16, and none of the 16 that were
+	// probed has another verdict than REACHABLE. Another try brings the same.
+	Reason_REASON_TOO_MANY_ADDRESSES Reason = 26
 	// The service's machine has no way to the address: no route, or no address of the family to send from. Nothing was sent; or
 	// the machine lost its route, source address, link or carrier while the SYN waited for an answer. `detail` names what was lost.
 	Reason_REASON_NO_ROUTE Reason = 30
@@ -321,6 +335,7 @@ var (
 		22: "REASON_NAME_LOOKUP_FAILED",
 		23: "REASON_POLICY_DENIED",
 		24: "REASON_RATE_LIMITED",
+		26: "REASON_TOO_MANY_ADDRESSES",
 		30: "REASON_NO_ROUTE",
 		31: "REASON_LOCAL_RESOURCES",
 		32: "REASON_LOCAL_FILTERED",
@@ -342,6 +357,7 @@ var (
 		"REASON_NAME_LOOKUP_FAILED": 22,
 		"REASON_POLICY_DENIED":      23,
 		"REASON_RATE_LIMITED":       24,
+		"REASON_TOO_MANY_ADDRESSES": 26,
 		"REASON_NO_ROUTE":           30,
 		"REASON_LOCAL_RESOURCES":    31,
 		"REASON_LOCAL_FILTERED":     32,
@@ -565,7 +581,8 @@ type CheckResult struct {
 	// service's own trouble; then REASON_DEADLINE_EXCEEDED or REASON_SHUTTING_DOWN; then silence
 	// (11). So silence decides only if all handshakes met it.
 	Reason Reason `protobuf:"varint,4,opt,name=reason,proto3,enum=tcpshaker.v1.Reason" json:"reason,omitempty"`
-	// The address that decided, as `ipv4:port` or `[ipv6]:port`. Empty where no address was tried.
+	// The address that decided, as `ipv4:port` or `[ipv6]:port`. Empty where no address was tried, and
+	// with REASON_NAME_LOOKUP_FAILED and REASON_TOO_MANY_ADDRESSES.
 	Address string `protobuf:"bytes,5,opt,name=address,proto3" json:"address,omitempty"`
 	// The round trip between the SYN that was answered and its SYN-ACK, in the deciding handshake, as the kernel measured it
 	// (tcpi_rtt of TCP_INFO, microseconds). Unset where nothing was answered with a SYN-ACK, and where the kernel could not
@@ -1089,7 +1106,7 @@ const file_tcpshaker_v1_check_proto_rawDesc = "" +
 	"\x13SILENCE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSILENCE_PROVEN\x10\x01\x12\x12\n" +
 	"\x0eSILENCE_BROKEN\x10\x02\x12\x14\n" +
-	"\x10SILENCE_UNPROVEN\x10\x03*\xf4\x03\n" +
+	"\x10SILENCE_UNPROVEN\x10\x03*\x93\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eREASON_SYN_ACK\x10\x01\x12\x12\n" +
@@ -1104,7 +1121,8 @@ const file_tcpshaker_v1_check_proto_rawDesc = "" +
 	"\x15REASON_NAME_NOT_FOUND\x10\x15\x12\x1d\n" +
 	"\x19REASON_NAME_LOOKUP_FAILED\x10\x16\x12\x18\n" +
 	"\x14REASON_POLICY_DENIED\x10\x17\x12\x17\n" +
-	"\x13REASON_RATE_LIMITED\x10\x18\x12\x13\n" +
+	"\x13REASON_RATE_LIMITED\x10\x18\x12\x1d\n" +
+	"\x19REASON_TOO_MANY_ADDRESSES\x10\x1a\x12\x13\n" +
 	"\x0fREASON_NO_ROUTE\x10\x1e\x12\x1a\n" +
 	"\x16REASON_LOCAL_RESOURCES\x10\x1f\x12\x19\n" +
 	"\x15REASON_LOCAL_FILTERED\x10 \x12\x1c\n" +
