@@ -13,7 +13,7 @@ import (
 func Default() Resolver {
 	return &standard{
 		files:    &net.Resolver{PreferGo: true, Dial: noDial},
-		absolute: &net.Resolver{PreferGo: true},
+		absolute: &net.Resolver{PreferGo: true, Dial: dial},
 	}
 }
 
@@ -45,6 +45,28 @@ func (s *standard) LookupNetIP(ctx context.Context, network, host string) ([]net
 func singleLabel(host string) (label string, ok bool) {
 	label = strings.TrimSuffix(host, ".")
 	return label, !strings.Contains(label, ".")
+}
+
+// dial connects to a name server. The connection is closed when ctx is canceled.
+//
+// Go's resolver returns when its context ends, but it does not interrupt its read: a query that was
+// given up would hold its socket and a goroutine until a timeout of 5 s, in nobody's count.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() { closeCanceled(ctx, conn) })
+	return conn, nil
+}
+
+// closeCanceled closes conn if ctx was canceled. A deadline of ctx is the connection's own deadline as
+// well, whose error says that it was a timeout. The error of a closed connection would not.
+func closeCanceled(ctx context.Context, conn net.Conn) {
+	if ctx.Err() == context.Canceled {
+		conn.Close()
+	}
 }
 
 // noDial keeps a resolver from asking servers, so that only files are left to it.

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestDefaultResolver looks up the one name that every machine has a line for in /etc/hosts.
@@ -31,6 +33,41 @@ func TestFilesAskNoServer(t *testing.T) {
 	addrs, err := files.LookupNetIP(t.Context(), "ip", "not-in-any-hosts-file")
 	if err == nil || !strings.Contains(err.Error(), errNoServers.Error()) {
 		t.Errorf("%v, %v; want %v", addrs, err, errNoServers)
+	}
+}
+
+// TestGivenUpQueriesHoldNoSocket: the end of a lookup closes its connection to a silent name server.
+func TestGivenUpQueriesHoldNoSocket(t *testing.T) {
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	conn, err := Default().(*standard).absolute.(*net.Resolver).Dial(ctx, "udp", silent.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	cancel()
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("reading on: %v", err)
+	}
+}
+
+// TestTimeoutsStayTimeouts: a deadline does not close the connection, so that silence is read as such.
+func TestTimeoutsStayTimeouts(t *testing.T) {
+	conn, other := net.Pipe()
+	defer conn.Close()
+	defer other.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	closeCanceled(ctx, conn)
+	if err := conn.SetDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("after a deadline: %v", err)
 	}
 }
 

@@ -79,10 +79,19 @@ func (s *Server) Resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: s.Dial}
 }
 
-// Dial connects to the server, whatever address is asked for.
+// Dial connects to the server, whatever address is asked for. The connection is closed when
+// ctx is canceled, as with resolve.Default: Go's resolver itself would read on from a silent server.
 func (s *Server) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	var d net.Dialer
-	return d.DialContext(ctx, "udp", s.conn.LocalAddr().String())
+	conn, err := d.DialContext(ctx, "udp", s.conn.LocalAddr().String())
+	if err == nil {
+		context.AfterFunc(ctx, func() {
+			if ctx.Err() == context.Canceled {
+				conn.Close()
+			}
+		})
+	}
+	return conn, err
 }
 
 // Asked returns how many queries came, by type and name ("A a.test.").
