@@ -26,6 +26,9 @@ type Config struct {
 	Shards                *int           // 0 to shaker.MaxShards; 0: one for each core. Flag --shards
 	Grace                 *time.Duration // 0 to 24 h. Flag --grace
 
+	NameCache         *time.Duration // 0 to MaxNameCache; 0: answers are not used again. Flag --name-cache
+	NameCacheFailures *time.Duration // the same for failures. Flag --name-cache-failures
+
 	LogFormat *string     // "text" or "json". Flag --log-format
 	LogLevel  *slog.Level // flag --log-level
 

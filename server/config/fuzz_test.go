@@ -158,6 +158,10 @@ func (w *twin) config() *Config {
 		w.line(0, "shards: %d", *set(&c.Shards, w.between(0, 256)))
 	}
 	if w.often() {
+		w.line(0, "name_cache: %v", *set(&c.NameCache, time.Duration(w.between(0, 3600))*time.Second))
+		w.line(0, "name_cache_failures: %v", *set(&c.NameCacheFailures, time.Duration(w.between(0, 3600))*time.Second))
+	}
+	if w.often() {
 		w.line(0, "grace: %v", *set(&c.Grace, time.Duration(w.between(0, 86400))*time.Second))
 	}
 	if w.often() {

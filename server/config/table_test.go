@@ -103,7 +103,7 @@ var errorTable = []struct{ name, file, want string }{
 	},
 	{
 		"unknown key, far", "frobnicate: 1\n",
-		`1:1: unknown key "frobnicate": known here are listen, insecure, metrics_listen, name, labels, rate, max_in_flight, max_in_flight_per_address, shards, grace, log_format, log_level, reflection, audit, callers, limits`,
+		`1:1: unknown key "frobnicate": known here are listen, insecure, metrics_listen, name, labels, rate, max_in_flight, max_in_flight_per_address, shards, name_cache, name_cache_failures, grace, log_format, log_level, reflection, audit, callers, limits`,
 	},
 	{
 		"unknown key below", "listen:\n- adress: 127.0.0.1:1\n",
@@ -111,7 +111,7 @@ var errorTable = []struct{ name, file, want string }{
 	},
 	{
 		"unknown long key", "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk: 1\n",
-		`1:1: unknown key "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk…": known here are listen, insecure, metrics_listen, name, labels, rate, max_in_flight, max_in_flight_per_address, shards, grace, log_format, log_level, reflection, audit, callers, limits`,
+		`1:1: unknown key "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk…": known here are listen, insecure, metrics_listen, name, labels, rate, max_in_flight, max_in_flight_per_address, shards, name_cache, name_cache_failures, grace, log_format, log_level, reflection, audit, callers, limits`,
 	},
 	{
 		"doubled key", "rate: 1\nname: a\nrate: 2\n",

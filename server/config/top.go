@@ -13,6 +13,9 @@ import (
 const (
 	maxMaxInFlight = 1 << 20
 	maxGrace       = 24 * time.Hour
+
+	// MaxNameCache is the longest time for which answers about names may be used again.
+	MaxNameCache = time.Hour
 )
 
 // configFields is the top of the file.
@@ -30,6 +33,10 @@ var configFields = []field[Config]{
 		c.MaxInFlightPerAddress = pointer(r.integer(v, 0, shaker.MaxMaxInFlightPerAddress))
 	}},
 	{name: "shards", read: func(r *reader, c *Config, v value) { c.Shards = pointer(r.integer(v, 0, shaker.MaxShards)) }},
+	{name: "name_cache", read: func(r *reader, c *Config, v value) { c.NameCache = pointer(r.duration(v, 0, MaxNameCache)) }},
+	{name: "name_cache_failures", read: func(r *reader, c *Config, v value) {
+		c.NameCacheFailures = pointer(r.duration(v, 0, MaxNameCache))
+	}},
 	{name: "grace", read: func(r *reader, c *Config, v value) { c.Grace = pointer(r.duration(v, 0, maxGrace)) }},
 	{name: "log_format", read: func(r *reader, c *Config, v value) { c.LogFormat = pointer(r.oneOf(v, "text", "json")) }},
 	{name: "log_level", read: (*reader).readLogLevel},

@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/CarterTsai/tcp-shaker/server/config"
+	"github.com/CarterTsai/tcp-shaker/server/resolve"
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
 
@@ -43,6 +45,9 @@ shakerd serves tcpshaker.v1.ShakerService over gRPC: whether TCP targets answer,
                        handshakes in flight to one ip:port at most; 0: 128; half the range of local ports is the most
                        (default 0)
   --shards N           loops of the engine; 0: one for each core (default 0)
+  --name-cache D       how long an answer about a name is used again, for all callers; 0: not at all (default 5s)
+  --name-cache-failures D
+                       the same for a name lookup that failed (default 1s)
   --grace D            how long running calls may take after SIGTERM, such as 30s (default 10s)
   --log-format F       text or json (default text)
   --log-level L        debug, info, warn or error (default info)
@@ -66,6 +71,8 @@ type options struct {
 	maxInFlight   int
 	maxPerAddress int
 	shards        int
+	nameCache     time.Duration // 0: off
+	nameFailures  time.Duration // 0: off
 	grace         time.Duration
 	logJSON       bool
 	logLevel      slog.Level
@@ -76,7 +83,10 @@ type options struct {
 
 // parseFlags reads the command line. Errors are flag.ErrHelp, which is none, and usageErrors that name the flag.
 func parseFlags(args []string) (*options, error) {
-	o := &options{labels: make(map[string]string), rate: defaultRate, grace: defaultGrace}
+	o := &options{
+		labels: make(map[string]string), rate: defaultRate, grace: defaultGrace,
+		nameCache: resolve.DefaultKeep, nameFailures: resolve.DefaultKeepFailures,
+	}
 	fs := flagSet(o)
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -130,6 +140,8 @@ func flagSet(o *options) *flag.FlagSet {
 	fs.Func("max-in-flight", "", intVar(&o.maxInFlight, 1<<20))
 	fs.Func("max-in-flight-per-address", "", intVar(&o.maxPerAddress, shaker.MaxMaxInFlightPerAddress))
 	fs.Func("shards", "", intVar(&o.shards, shaker.MaxShards))
+	fs.Func("name-cache", "", func(s string) (err error) { o.nameCache, err = parseKeep(s); return err })
+	fs.Func("name-cache-failures", "", func(s string) (err error) { o.nameFailures, err = parseKeep(s); return err })
 	fs.Func("grace", "", func(s string) (err error) { o.grace, err = parseGrace(s); return err })
 	fs.Func("log-format", "", func(s string) error { o.logJSON = s == "json"; return oneOf(s, "text", "json") })
 	fs.Func("log-level", "", func(s string) error {
@@ -184,6 +196,14 @@ func parseGrace(s string) (time.Duration, error) {
 		return 0, errors.New("must be a duration such as 30s, and not negative")
 	}
 	return grace, nil
+}
+
+func parseKeep(s string) (time.Duration, error) {
+	keep, err := time.ParseDuration(s)
+	if err != nil || keep < 0 || keep > config.MaxNameCache {
+		return 0, fmt.Errorf("must be a duration such as 5s, from 0s to %v", config.MaxNameCache)
+	}
+	return keep, nil
 }
 
 // intVar returns the setter of a flag that is a number from 0 to most.

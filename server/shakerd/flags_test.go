@@ -12,11 +12,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/CarterTsai/tcp-shaker/server/resolve"
 )
 
 func TestFlags(t *testing.T) {
 	got, err := parseFlags(strings.Fields("--listen [::1]:0 -listen=unix:/run/x.sock --listen localhost:65535 --listen :1 " +
-		"--insecure --metrics-listen [::1]:9090 --name n --label region=eu --label rack= --label k=v=w --rate 0.5 --max-in-flight 7 --max-in-flight-per-address 9 --shards 3 --grace 1m " +
+		"--insecure --metrics-listen [::1]:9090 --name n --label region=eu --label rack= --label k=v=w --rate 0.5 --max-in-flight 7 --max-in-flight-per-address 9 --shards 3 --grace 1m --name-cache 0 --name-cache-failures 1h " +
 		"--log-format json --log-level warn --version"))
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +40,7 @@ func TestFlags(t *testing.T) {
 	got.listen, got.labels, got.metricsListen, got.given = nil, nil, nil, nil
 	if want := (options{
 		insecure: true, name: "n", rate: 0.5, maxInFlight: 7, maxPerAddress: 9, shards: 3, grace: time.Minute, logJSON: true,
-		logLevel: slog.LevelWarn, version: true,
+		logLevel: slog.LevelWarn, version: true, nameFailures: time.Hour,
 	}); fmt.Sprint(*got) != fmt.Sprint(want) {
 		t.Errorf("options %+v, want %+v", *got, want)
 	}
@@ -52,6 +54,7 @@ func TestFlagDefaults(t *testing.T) {
 	want := options{
 		listen: []listenAddr{{text: "127.0.0.1:50051", host: "127.0.0.1", port: 50051}},
 		labels: map[string]string{}, rate: 20000, grace: 10 * time.Second, logLevel: slog.LevelInfo,
+		nameCache: 5 * time.Second, nameFailures: time.Second,
 	}
 	got.given = nil
 	if fmt.Sprint(*got) != fmt.Sprint(want) {
@@ -99,6 +102,9 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"--shards", "-1"}, "-shards"},
 		{[]string{"--shards", "257"}, "-shards"},
 		{[]string{"--shards", "99999999999999999999"}, "-shards"},
+		{[]string{"--name-cache", "-1s"}, "-name-cache"},
+		{[]string{"--name-cache", "5"}, "-name-cache"},
+		{[]string{"--name-cache-failures", "1h1s"}, "-name-cache-failures"},
 		{[]string{"--grace", "-1s"}, "-grace"},
 		{[]string{"--grace", "10"}, "-grace"},
 		{[]string{"--log-format", "xml"}, "-log-format"},
@@ -152,6 +158,7 @@ func TestUsage(t *testing.T) {
 		t.Errorf("-h tells of %q; there are %q", told, are)
 	}
 	for _, text := range []string{
+		fmt.Sprintf("default %v)", resolve.DefaultKeep), fmt.Sprintf("default %v)", resolve.DefaultKeepFailures),
 		"default " + defaultListen, fmt.Sprintf("default %d)", defaultRate), fmt.Sprintf("default %v)", defaultGrace),
 		fmt.Sprintf("at most %d", maxProbes),
 	} {

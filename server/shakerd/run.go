@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
@@ -99,6 +100,9 @@ func serve(ctx context.Context, args []string, o *settings, log *slog.Logger, le
 		Version: version(),
 		Limits:  server.Limits{Lookups: fds.lookups, Connections: fds.connections},
 		Logger:  log,
+
+		NameCache:         orOff(o.nameCache),
+		NameCacheFailures: orOff(o.nameFailures),
 	}
 	scrapes, err := listenScrapes(ctx, metricsAt, engine.Stats)
 	if err != nil {
@@ -128,6 +132,14 @@ func serve(ctx context.Context, args []string, o *settings, log *slog.Logger, le
 	})
 	log.LogAttrs(ctx, slog.LevelInfo, "stopped")
 	return err
+}
+
+// orOff returns a duration for a field of server.Config that means its default if it is 0.
+func orOff(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }
 
 // logStart says where and how the service runs, and what an operator should know about that.

@@ -104,6 +104,8 @@ func (o *options) fill(c *config.Config) {
 	fill(o, "max-in-flight", &o.maxInFlight, c.MaxInFlight)
 	fill(o, "max-in-flight-per-address", &o.maxPerAddress, c.MaxInFlightPerAddress)
 	fill(o, "shards", &o.shards, c.Shards)
+	fill(o, "name-cache", &o.nameCache, c.NameCache)
+	fill(o, "name-cache-failures", &o.nameFailures, c.NameCacheFailures)
 	fill(o, "grace", &o.grace, c.Grace)
 	fill(o, "log-level", &o.logLevel, c.LogLevel)
 	if c.LogFormat != nil && !o.given["log-format"] {
@@ -275,6 +277,8 @@ func (s *settings) needsRestart(next *settings) []string {
 	differs("max_in_flight", s.maxInFlight != next.maxInFlight)
 	differs("max_in_flight_per_address", s.maxPerAddress != next.maxPerAddress)
 	differs("shards", s.shards != next.shards)
+	differs("name_cache", s.nameCache != next.nameCache)
+	differs("name_cache_failures", s.nameFailures != next.nameFailures)
 	differs("grace", s.grace != next.grace)
 	differs("log_format", s.logJSON != next.logJSON)
 	differs("callers, from some to none or from none to some", s.callers != next.callers)
