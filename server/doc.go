@@ -33,6 +33,7 @@
 //     TestDeadlineKeepsTimeForTheWayHome).
 //  5. Judged before asked: every address of a target has passed the policy before its first packet, and the address that
 //     was judged is the one that is probed (TestPolicyDeniesBeforeAnyPacket).
+//     The addresses are judged again for each caller if another RPC brought them (TestRememberedNamesAreJudged).
 //  6. Certain is told: no answer waits for a handshake that cannot change it (TestEarlyCertainty), unless all were asked for
 //     (TestExhaustiveMakesAllTenMillisecondsApart).
 //  7. Bounded: a stream has at most its limit of targets outstanding, and one message, those included whose answer was given
@@ -40,6 +41,7 @@
 //     TestDecidedTargetsCountUntilTheirLastHandshake).
 //  8. No answer beyond 3 MiB: what could exceed it is refused before it is probed (TestBoundIsAnUpperBound).
 //  9. Nothing is left behind: an RPC that ends cancels its batch and its lookups (TestCancelFrees, and goleak over all).
+//     A lookup that other RPCs wait for goes on.
 //  10. A panic ends its RPC with INTERNAL and nothing else, in whichever goroutine (TestPanicTellsTheCallerNothing,
 //     TestReaderRecovers, TestLookupTroubleIsNotTheTargets).
 //  11. Let in by its headers: of an RPC that is refused no byte of a message is read, and nothing stays
@@ -49,6 +51,8 @@
 //     TestUnsentIsRefunded, TestCanceledIsGivenBack).
 //  13. Each RPC has its line in the log, with all that was begun for it (TestAuditLine, TestAuditCountsWhatWasAsked,
 //     TestUnreadIsTold).
+//  13. Half of a name is no verdict: a family whose lookup failed, and addresses that are not probed, make no target REACHABLE
+//     under ALL; a failed family makes none UNREACHABLE under ANY (TestHalvesOfAName, TestHalvesWithANameServer, TestAllOfManyAddresses).
 //
 // # Statuses that are not ours
 //
