@@ -17,7 +17,7 @@
 // Each Check and StreamCheck is a session: one loop, in the goroutine of its handler, that owns all its state. A message's
 // targets take places in the session's slab (task); a probe's ID is a place, an address and an attempt, so a result finds
 // its target without a map. A literal target costs no goroutine, channel, timer or allocation of its own. Beside the loop
-// there are only a stream's reader, which calls Recv when the loop allows it, and the workers of package resolve.
+// there are only a stream's reader, which calls Recv when the loop allows it, and the lookups of package resolve.
 //
 // Check and StreamCheck differ in their sink: ordered keeps a slot per target, page fills a message and sends it.
 //

@@ -237,6 +237,28 @@ func TestJoiningNeedsNoPlace(t *testing.T) {
 	})
 }
 
+// TestPlaceComesTooLate: a request that had to wait for a place uses the answer that came meanwhile.
+func TestPlaceComesTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		held := newHeldResolver()
+		g := newGroup(Config{Resolver: held, Lookups: 1})
+		other, r1, r2 := g.Request(t.Context()), g.Request(t.Context()), g.Request(t.Context())
+		other.Lookup("other.test", IPv4, 1)
+		l := <-held.begun
+		r1.Lookup("a.test", IPv4, 1)
+		r2.Lookup("a.test", IPv4, 1)
+		synctest.Wait() // both wait for a place
+		l.answer <- one
+		l = <-held.begun
+		l.answer <- one
+		for _, r := range []*Request{other, r1, r2} {
+			if got := <-r.Answers(); !slices.Equal(got.Addrs, one) {
+				t.Errorf("%+v", got)
+			}
+		}
+	})
+}
+
 // TestDeadZone: 32 names of a zone whose servers are silent do not hold up the names of other zones,
 // though they were asked for first.
 func TestDeadZone(t *testing.T) {

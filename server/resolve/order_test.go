@@ -30,6 +30,10 @@ func TestOrderOfFamilies(t *testing.T) {
 			addrs("fd00::1", "198.51.100.1"), true, false,
 		},
 		{
+			"no IPv4, and an IPv6 source that fits badly", "", global, addrs("198.51.100.1"), addrs("fec0::1"),
+			addrs("fec0::1", "198.51.100.1"), true, false,
+		},
+		{
 			"neither", "", "", addrs("198.51.100.1"), addrs("2001:db8::1"),
 			addrs("2001:db8::1", "198.51.100.1"), true, true,
 		},
