@@ -195,27 +195,59 @@ func TestHalvesWithANameServer(t *testing.T) {
 		if open {
 			outcome = reply{Result: shaker.Result{Outcome: shaker.Open, Silence: shaker.Proven}}
 		}
-		client, _ := start(t, Config{Prober: always(outcome), Resolver: server.Resolver()})
 		for i, policy := range []tcpshakerv1.AddressPolicy{firstOf, anyOf, allOf} {
-			o := &tcpshakerv1.CheckOptions{Addresses: policy}
-			response, err := client.Check(t.Context(), &tcpshakerv1.CheckRequest{Targets: targets, Options: o})
-			if err != nil {
-				t.Fatal(err)
-			}
-			streamed := streamAll(t, client, &tcpshakerv1.StreamCheckRequest{Targets: targets, Options: o})
-			for _, got := range append(response.Results, streamed...) {
-				row := rows[got.Index]
-				letters := row.ifClosed
-				if open {
-					letters = row.ifOpen
-				}
-				expect(t, fmt.Sprintf("%s, %v, open %t", got.Target, policy, open), got, letters[i], row.a, row.aaaa)
-			}
-			if len(streamed) != len(targets) {
-				t.Errorf("%d results on the stream, want %d", len(streamed), len(targets))
+			for method, call := range map[string]func(*testing.T, client, *tcpshakerv1.CheckOptions) []*tcpshakerv1.CheckResult{
+				"Check": func(t *testing.T, client client, o *tcpshakerv1.CheckOptions) []*tcpshakerv1.CheckResult {
+					response, err := ask(client, t.Context(), o, targets...)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return response.Results
+				},
+				"StreamCheck": func(t *testing.T, client client, o *tcpshakerv1.CheckOptions) []*tcpshakerv1.CheckResult {
+					return streamAll(t, client, &tcpshakerv1.StreamCheckRequest{Targets: targets, Options: o})
+				},
+			} {
+				t.Run(fmt.Sprintf("%v, open %t, %s", policy, open, method), func(t *testing.T) {
+					t.Parallel()
+					client, _ := start(t, Config{Prober: always(outcome), Resolver: &pairs{Resolver: server.Resolver()}})
+					results := call(t, client, &tcpshakerv1.CheckOptions{Addresses: policy})
+					if len(results) != len(targets) {
+						t.Errorf("%d results, want %d", len(results), len(targets))
+					}
+					for _, got := range results {
+						row := rows[got.Index]
+						letters := row.ifClosed
+						if open {
+							letters = row.ifOpen
+						}
+						expect(t, got.Target, got, letters[i], row.a, row.aaaa)
+					}
+				})
 			}
 		}
 	}
+}
+
+// pairs gives the answers about both families of a name at the same moment, however busy the machine is,
+// unless one of them is silent.
+type pairs struct {
+	*net.Resolver
+	hosts sync.Map // by host: the *sync.WaitGroup of its two lookups
+}
+
+func (p *pairs) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	addrs, err := p.Resolver.LookupNetIP(ctx, network, host)
+	if !strings.Contains(host, mute) {
+		both := new(sync.WaitGroup)
+		both.Add(2)
+		if other, loaded := p.hosts.LoadOrStore(host, both); loaded {
+			both = other.(*sync.WaitGroup)
+		}
+		both.Done()
+		both.Wait()
+	}
+	return addrs, err
 }
 
 // TestFortyCallsOneQuery: 40 calls for one name at once make one query per family, and so do Checks and

@@ -8,14 +8,16 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"testing/synctest"
 )
 
-// ask makes one lookup with f as the resolver.
-func ask(ctx context.Context, t *testing.T, family Family, f resolverFunc) Answer {
+// ask makes one lookup with f as the resolver, in a bubble: no time passes while anything works.
+func ask(t *testing.T, family Family, f resolverFunc) (answer Answer) {
 	t.Helper()
-	r := newGroup(Config{Resolver: f}).Request(ctx)
-	r.Lookup("a.example", family, 1)
-	return <-r.Answers()
+	synctest.Test(t, func(t *testing.T) {
+		answer, _ = lookupIn(t.Context(), newGroup(Config{Resolver: f}), "a.example", family)
+	})
+	return answer
 }
 
 func TestAddresses(t *testing.T) {
@@ -44,7 +46,7 @@ func TestAddresses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := ask(t.Context(), t, tt.family, func(context.Context, string, string) ([]netip.Addr, error) {
+			got := ask(t, tt.family, func(context.Context, string, string) ([]netip.Addr, error) {
 				return tt.in, nil
 			})
 			if !slices.Equal(got.Addrs, tt.want) {
@@ -77,7 +79,7 @@ func TestErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := ask(t.Context(), t, Any, func(context.Context, string, string) ([]netip.Addr, error) {
+			got := ask(t, Any, func(context.Context, string, string) ([]netip.Addr, error) {
 				return one, tt.err
 			})
 			if got.Addrs != nil {
@@ -128,26 +130,28 @@ func TestErrorOfTheContext(t *testing.T) {
 
 // TestPanic: a resolver that panics costs its own lookup, and gives its place back.
 func TestPanic(t *testing.T) {
-	r := newGroup(Config{Lookups: 1, Resolver: resolverFunc(func(_ context.Context, _, host string) ([]netip.Addr, error) {
-		if host == "bad." {
-			panic("oops")
+	synctest.Test(t, func(t *testing.T) {
+		r := newGroup(Config{Lookups: 1, Resolver: resolverFunc(func(_ context.Context, _, host string) ([]netip.Addr, error) {
+			if host == "bad." {
+				panic("oops")
+			}
+			return one, nil
+		})}).Request(t.Context())
+		r.Lookup("bad", Any, 1)
+		if got := <-r.Answers(); !errors.Is(got.Err, ErrLookupFailed) || got.Addrs != nil {
+			t.Errorf("after a panic: %+v", got)
 		}
-		return one, nil
-	})}).Request(t.Context())
-	r.Lookup("bad", Any, 1)
-	if got := <-r.Answers(); !errors.Is(got.Err, ErrLookupFailed) || got.Addrs != nil {
-		t.Errorf("after a panic: %+v", got)
-	}
-	r.Lookup("good", Any, 2)
-	if got := <-r.Answers(); got.Err != nil {
-		t.Errorf("the lookup after it: %+v", got)
-	}
+		r.Lookup("good", Any, 2)
+		if got := <-r.Answers(); got.Err != nil {
+			t.Errorf("the lookup after it: %+v", got)
+		}
+	})
 }
 
 // TestTooManyAddresses: an answer holds all addresses of a family, or none.
 func TestTooManyAddresses(t *testing.T) {
 	for n, fails := range map[int]bool{MaxAddrs: false, MaxAddrs + 1: true} {
-		got := ask(t.Context(), t, IPv4, func(context.Context, string, string) ([]netip.Addr, error) {
+		got := ask(t, IPv4, func(context.Context, string, string) ([]netip.Addr, error) {
 			all := make([]netip.Addr, n)
 			for i := range all {
 				all[i] = netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})

@@ -229,7 +229,9 @@ func TestLookupAfterTheEnd(t *testing.T) {
 }
 
 // TestEveryIDComesBackOnce, with three requests that ask at once for few names, over few places.
-func TestEveryIDComesBackOnce(t *testing.T) {
+func TestEveryIDComesBackOnce(t *testing.T) { synctest.Test(t, everyIDComesBackOnce) }
+
+func everyIDComesBackOnce(t *testing.T) {
 	const ids, names, perRequest, inAll = 4000, 37, 5, 7
 	var running, most atomic.Int32
 	group := newGroup(Config{
