@@ -26,8 +26,8 @@ func (s *session) named(a resolve.Answer) {
 	}
 }
 
-// logLookup logs why a family could not be looked up. The resolver's words go to the log alone: they
-// may name the DNS servers.
+// logLookup logs why a family could not be looked up. The resolver's words go to the log alone:
+// they may name the DNS servers.
 func (s *session) logLookup(a *resolve.Answer) {
 	for _, part := range [...]resolve.Part{a.IPv4, a.IPv6} {
 		if part.State.Unknown() {
@@ -75,8 +75,8 @@ func (s *session) judge(t *task, a *resolve.Answer) {
 	s.start(t, addrs[:min(len(addrs), t.options.addressesAtMost())], t.port)
 }
 
-// leaveOut returns the addresses of a name for ANY, and a note for detail if some are left out: those
-// of a family that this host has no address to send from, if it has one for the other family.
+// leaveOut returns the addresses of a name for ANY, and a note for detail if some are left out:
+// those of a family that this host has no address to send from, if it has one for the other family.
 func leaveOut(a *resolve.Answer) (addrs []netip.Addr, note string) {
 	if a.IPv4.NoSource == a.IPv6.NoSource {
 		return a.Addrs, ""

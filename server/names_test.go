@@ -168,8 +168,8 @@ func TestHalvesOfAName(t *testing.T) {
 	}
 }
 
-// TestHalvesWithANameServer walks the table with a real name server behind Go's resolver, apart from
-// the cells for which that resolver waits 10 s.
+// TestHalvesWithANameServer walks the table with a real name server behind Go's resolver, apart
+// from the cells for which that resolver waits 10 s.
 func TestHalvesWithANameServer(t *testing.T) {
 	answer := func(says, addr string) testdns.Answer {
 		if says == found {
@@ -229,8 +229,8 @@ func TestHalvesWithANameServer(t *testing.T) {
 	}
 }
 
-// pairs gives the answers about both families of a name at the same moment, however busy the machine is,
-// unless one of them is silent.
+// pairs gives the answers about both families of a name at the same moment, however busy the
+// machine is, unless one of them is silent.
 type pairs struct {
 	*net.Resolver
 	hosts sync.Map // by host: the *sync.WaitGroup of its two lookups
@@ -250,8 +250,8 @@ func (p *pairs) LookupNetIP(ctx context.Context, network, host string) ([]netip.
 	return addrs, err
 }
 
-// TestFortyCallsOneQuery: 40 calls for one name at once make one query per family, and so do Checks and
-// StreamChecks together.
+// TestFortyCallsOneQuery: 40 calls for one name at once make one query per family, and so do Checks
+// and StreamChecks together.
 func TestFortyCallsOneQuery(t *testing.T) {
 	server := testdns.Start(t, map[string]testdns.Name{
 		"a.test.": {A: testdns.Addrs("192.0.2.1"), AAAA: testdns.Addrs("2001:db8::1")},
@@ -279,8 +279,8 @@ func TestFortyCallsOneQuery(t *testing.T) {
 	}
 }
 
-// TestAnyLeavesOutAFamily: ANY probes no address of a family that this host cannot send to, if it can
-// send to the other one; ALL probes them.
+// TestAnyLeavesOutAFamily: ANY probes no address of a family that this host cannot send to, if it
+// can send to the other one; ALL probes them.
 func TestAnyLeavesOutAFamily(t *testing.T) {
 	six := brief{inconclusive, noRoute, "[2001:db8::1]:80", 0, 0}
 	for _, tt := range []struct {
@@ -320,7 +320,8 @@ func TestAnyLeavesOutAFamily(t *testing.T) {
 	}
 }
 
-// TestAllOfManyAddresses: ALL over more than 16 addresses is never REACHABLE, and a better reason wins.
+// TestAllOfManyAddresses: ALL over more than 16 addresses is never REACHABLE, and a better reason
+// wins.
 func TestAllOfManyAddresses(t *testing.T) {
 	names := make(map[string][]string)
 	for i := range maxAddresses + 1 {
@@ -351,7 +352,8 @@ func TestAllOfManyAddresses(t *testing.T) {
 	}
 }
 
-// TestExhaustiveWithAFailedFamily: "exhaustive" waits for every handshake, and then a failed family counts.
+// TestExhaustiveWithAFailedFamily: "exhaustive" waits for every handshake, and then a failed family
+// counts.
 func TestExhaustiveWithAFailedFamily(t *testing.T) {
 	for policy, want := range map[tcpshakerv1.AddressPolicy]brief{
 		anyOf: {reachable, synAck, "192.0.2.1:80", 3, 3},
@@ -369,8 +371,8 @@ func TestExhaustiveWithAFailedFamily(t *testing.T) {
 	}
 }
 
-// TestRememberedNamesAreJudged: an answer that one caller's request brought is judged by the policy of
-// each caller that it serves.
+// TestRememberedNamesAreJudged: an answer that one caller's request brought is judged by the policy
+// of each caller that it serves.
 func TestRememberedNamesAreJudged(t *testing.T) {
 	names := &fakeResolver{names: map[string][]string{"a.example.": {"9.9.9.9", "9.9.8.1"}}}
 	fake := always(open())
@@ -392,7 +394,8 @@ func TestRememberedNamesAreJudged(t *testing.T) {
 	}
 }
 
-// TestDeadZoneLeavesRoom: "32 names of a dead zone" that come first in a message do not hold up a good name.
+// TestDeadZoneLeavesRoom: "32 names of a dead zone" that come first in a message do not hold up a
+// good name.
 func TestDeadZoneLeavesRoom(t *testing.T) {
 	names := zoneResolver{good: "good.test."}
 	bubble(t, Config{Prober: always(open()), Resolver: names}, func(t *testing.T, client client, _ *Server) {

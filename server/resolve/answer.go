@@ -50,8 +50,8 @@ type Part struct {
 	// that were found (of the first 16). It is set only if both families have addresses.
 	NoSource bool
 
-	// Err is nil for NotAsked and Found. Otherwise it wraps ErrNotFound or ErrLookupFailed. Its text
-	// is for the operator: it may name the DNS servers.
+	// Err is nil for NotAsked and Found. Otherwise it wraps ErrNotFound or ErrLookupFailed. Its
+	// text is for the operator: it may name the DNS servers.
 	Err error
 }
 

@@ -94,8 +94,9 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestErrorOfTheContext: an answer that the end of the context cut short says so, and why, whether the
-// lookup runs or waits for a place. The group is asked itself: a Request may drop such an answer.
+// TestErrorOfTheContext: an answer that the end of the context cut short says so, and why, whether
+// the lookup runs or waits for a place. The group is asked itself: a Request may drop such an
+// answer.
 func TestErrorOfTheContext(t *testing.T) {
 	draining := errors.New("draining")
 	for _, tt := range []struct {

@@ -13,7 +13,8 @@ const (
 	// maxWeight bounds what is remembered: some 15,000 answers, or fewer with many addresses. A
 	// unit is an address of 24 bytes.
 	maxWeight = 1 << 18
-	// baseWeight is the weight of a flight without its addresses: some 350 bytes, the name included.
+	// baseWeight is the weight of a flight without its addresses: some 350 bytes, the name
+	// included.
 	baseWeight = 16
 )
 

@@ -54,7 +54,8 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// TestFloodOfNames: what is remembered is bounded by names and by addresses, and the oldest goes first.
+// TestFloodOfNames: what is remembered is bounded by names and by addresses, and the oldest goes
+// first.
 func TestFloodOfNames(t *testing.T) {
 	many := make([]netip.Addr, MaxAddrs)
 	for i := range many {

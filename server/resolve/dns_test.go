@@ -11,8 +11,8 @@ import (
 	"github.com/CarterTsai/tcp-shaker/server/internal/testdns"
 )
 
-// TestOutcomesOfGoResolver: each kind of answer of a name server is read as what it says, through Go's
-// own resolver, for both families.
+// TestOutcomesOfGoResolver: each kind of answer of a name server is read as what it says, through
+// Go's own resolver, for both families.
 func TestOutcomesOfGoResolver(t *testing.T) {
 	four, six := testdns.Addrs("192.0.2.1", "192.0.2.2"), testdns.Addrs("2001:db8::1")
 	server := testdns.Start(t, map[string]testdns.Name{

@@ -49,8 +49,8 @@ func (f *flight) isDone() bool {
 	}
 }
 
-// find returns the flight for q that is under way or remembered, and joins it; nil if there is none.
-// g.mu must be held. Only a lookup of both families takes a hasty failure.
+// find returns the flight for q that is under way or remembered, and joins it; nil if there is
+// none. g.mu must be held. Only a lookup of both families takes a hasty failure.
 func (g *Group) find(q question, both bool) *flight {
 	f := g.known.get(q)
 	if f == nil || f.hasty && !both {

@@ -72,7 +72,8 @@ func lookupIn(ctx context.Context, g *Group, name string, family Family) (Answer
 	return <-r.Answers(), time.Since(began)
 }
 
-// TestFamilies: each family keeps its outcome, and one that has its answer waits 300 ms for the other.
+// TestFamilies: each family keeps its outcome, and one that has its answer waits 300 ms for the
+// other.
 func TestFamilies(t *testing.T) {
 	notFound, failed := ErrNotFound, ErrLookupFailed
 	for _, tt := range []struct {
@@ -130,7 +131,8 @@ func TestOneFamily(t *testing.T) {
 	})
 }
 
-// TestSilenceIsRemembered: a family that gave no answer fails at once for 10 s, and is asked again then.
+// TestSilenceIsRemembered: a family that gave no answer fails at once for 10 s, and is asked again
+// then.
 func TestSilenceIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		names := &scripted{script: map[string]scriptedAnswer{"ip4 a.test.": isFound4, "ip6 a.test.": isSilent}}
@@ -180,8 +182,8 @@ func TestImpatientRequests(t *testing.T) {
 	}
 }
 
-// TestOneLeaves: the end of one request ends no query that another one waits for. The end of the last
-// one does, and then the name is asked anew.
+// TestOneLeaves: the end of one request ends no query that another one waits for. The end of the
+// last one does, and then the name is asked anew.
 func TestOneLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		held := newHeldResolver()
@@ -216,7 +218,8 @@ func TestOneLeaves(t *testing.T) {
 	})
 }
 
-// TestJoiningNeedsNoPlace: a request whose name is being looked up waits for that, though no place is free.
+// TestJoiningNeedsNoPlace: a request whose name is being looked up waits for that, though no place
+// is free.
 func TestJoiningNeedsNoPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		held := newHeldResolver()
@@ -237,7 +240,8 @@ func TestJoiningNeedsNoPlace(t *testing.T) {
 	})
 }
 
-// TestPlaceComesTooLate: a request that had to wait for a place uses the answer that came meanwhile.
+// TestPlaceComesTooLate: a request that had to wait for a place uses the answer that came
+// meanwhile.
 func TestPlaceComesTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		held := newHeldResolver()
@@ -259,8 +263,8 @@ func TestPlaceComesTooLate(t *testing.T) {
 	})
 }
 
-// TestDeadZone: 32 names of a zone whose servers are silent do not hold up the names of other zones,
-// though they were asked for first.
+// TestDeadZone: 32 names of a zone whose servers are silent do not hold up the names of other
+// zones, though they were asked for first.
 func TestDeadZone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		names := &scripted{script: map[string]scriptedAnswer{

@@ -30,8 +30,8 @@ type Config struct {
 	// DefaultLookups. More wait, and the RPCs' deadlines do not. A name is up to two queries at a
 	// time, A and AAAA; a query of the Go resolver has one socket open.
 	Lookups int
-	// LookupsPerRequest is how many names are looked up at once for one request; fewer, down to one,
-	// the more of Lookups are taken. 0 or less means DefaultLookupsPerRequest.
+	// LookupsPerRequest is how many names are looked up at once for one request; fewer, down to
+	// one, the more of Lookups are taken. 0 or less means DefaultLookupsPerRequest.
 	LookupsPerRequest int
 
 	// Keep is how long an answer (addresses, or that there is none) is used again for all requests.
@@ -46,8 +46,8 @@ type Config struct {
 	Source func(to netip.Addr) (from netip.Addr, ok bool)
 }
 
-// Group bounds, shares and makes the lookups of all requests. Make one with NewGroup. It is safe for
-// concurrent use.
+// Group bounds, shares and makes the lookups of all requests. Make one with NewGroup. It is safe
+// for concurrent use.
 type Group struct {
 	resolver   Resolver
 	source     func(netip.Addr) (netip.Addr, bool)
@@ -89,8 +89,8 @@ func NewGroup(c Config) *Group {
 	return g
 }
 
-// ask asks the resolver and makes an error of a panic: a resolver is code that others bring, and its
-// panic would end the whole service.
+// ask asks the resolver and makes an error of a panic: a resolver is code that others bring, and
+// its panic would end the whole service.
 func (g *Group) ask(ctx context.Context, q question) (addrs []netip.Addr, err error) {
 	defer func() {
 		if p := recover(); p != nil {

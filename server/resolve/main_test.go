@@ -25,7 +25,8 @@ func newGroup(c Config) *Group {
 	return NewGroup(c)
 }
 
-// heldResolver tells of each lookup that begins, and holds it until the test answers it or its context ends.
+// heldResolver tells of each lookup that begins, and holds it until the test answers it or its
+// context ends.
 type heldResolver struct {
 	begun chan *heldLookup
 }

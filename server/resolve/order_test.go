@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestOrderOfFamilies: addresses that this host can send to come first, then RFC 6724 decides between
-// the families. Within a family the resolver's order stays.
+// TestOrderOfFamilies: addresses that this host can send to come first, then RFC 6724 decides
+// between the families. Within a family the resolver's order stays.
 func TestOrderOfFamilies(t *testing.T) {
 	v4, global, ula, linkLocal := "192.0.2.7", "2001:db8::7", "fd00::7", "fe80::7"
 	for _, tt := range []struct {
@@ -73,7 +73,8 @@ func TestOrderOfFamilies(t *testing.T) {
 	}
 }
 
-// TestOrderOfManyAddresses: none is lost, and only the first 16 of a family cost the kernel a question.
+// TestOrderOfManyAddresses: none is lost, and only the first 16 of a family cost the kernel a
+// question.
 func TestOrderOfManyAddresses(t *testing.T) {
 	var v4, v6 []netip.Addr
 	for i := range 1000 {

@@ -31,8 +31,8 @@ type lookup struct {
 	waiters []uint32 // the request's mu protects them until the lookup leaves open
 }
 
-// Request returns a Request that works until ctx ends. ctx has to end sooner or later: that ends the
-// Request's goroutines if nobody receives its answers any more.
+// Request returns a Request that works until ctx ends. ctx has to end sooner or later: that ends
+// the Request's goroutines if nobody receives its answers any more.
 func (g *Group) Request(ctx context.Context) *Request {
 	return &Request{
 		ctx: ctx, group: g,
@@ -44,8 +44,8 @@ func (g *Group) Request(ctx context.Context) *Request {
 
 // Lookup asks for the addresses of name, a name as target.Parse gives it, without a final dot. id
 // comes back in the Answer; it need not be unique. If a lookup of the same name and family is under
-// way or waiting in this Request, id joins its waiters. Lookup never blocks. After ctx ended it does
-// nothing.
+// way or waiting in this Request, id joins its waiters. Lookup never blocks. After ctx ended it
+// does nothing.
 func (r *Request) Lookup(name string, family Family, id uint32) {
 	if r.ctx.Err() != nil {
 		return

@@ -13,8 +13,9 @@ import (
 	"testing/synctest"
 )
 
-// TestLookupIsShared: a call that asks for a name that is being looked up gets that lookup's answer.
-// Another family is another lookup, and the same name asked for later is one that is remembered.
+// TestLookupIsShared: a call that asks for a name that is being looked up gets that lookup's
+// answer. Another family is another lookup, and the same name asked for later is one that is
+// remembered.
 func TestLookupIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		held := newHeldResolver()
@@ -56,8 +57,8 @@ func TestLookupIsShared(t *testing.T) {
 	})
 }
 
-// TestBoundPerRequest: no more lookups run than allowed, zones take turns, the names of a zone follow
-// in the order in which they were asked for, and a call for one that waits joins it.
+// TestBoundPerRequest: no more lookups run than allowed, zones take turns, the names of a zone
+// follow in the order in which they were asked for, and a call for one that waits joins it.
 func TestBoundPerRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		held := newHeldResolver()
@@ -110,8 +111,8 @@ func TestBoundPerRequest(t *testing.T) {
 	})
 }
 
-// TestBoundOfGroup: the bound holds over all requests; a request whose reader is slow holds no place; a request that ends
-// while it waits leaves the line.
+// TestBoundOfGroup: the bound holds over all requests; a request whose reader is slow holds no
+// place; a request that ends while it waits leaves the line.
 func TestBoundOfGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		held := newHeldResolver()
@@ -145,8 +146,9 @@ func TestBoundOfGroup(t *testing.T) {
 	})
 }
 
-// TestNewcomersFindAPlace: requests with many names that hang, as with a dead name server, do not take
-// all places. A request with one name is served at once. When all is over, every place is free.
+// TestNewcomersFindAPlace: requests with many names that hang, as with a dead name server, do not
+// take all places. A request with one name is served at once. When all is over, every place is
+// free.
 func TestNewcomersFindAPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const places, greedy = DefaultLookups, 100
@@ -195,7 +197,8 @@ func TestNewcomersFindAPlace(t *testing.T) {
 	})
 }
 
-// TestContextEnds: whatever a worker is at (the resolver, the line, an answer that nobody takes), it ends with the context.
+// TestContextEnds: a lookup ends with its context, whether it asks the resolver, waits for a place, or
+// has an answer that nobody takes.
 func TestContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		held := newHeldResolver()

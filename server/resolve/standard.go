@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// Default returns the resolver of Go's standard library: /etc/hosts, then the servers of /etc/resolv.conf, in the order of
-// /etc/nsswitch.conf. The C library's is never used: it takes some names for addresses, and cannot be interrupted.
+// Default returns the resolver of Go's standard library: /etc/hosts, then the servers of
+// /etc/resolv.conf, in the order of /etc/nsswitch.conf. The C library's is never used: it takes
+// some names for addresses, and cannot be interrupted.
 func Default() Resolver {
 	return &standard{
 		files:    &net.Resolver{PreferGo: true, Dial: noDial},
@@ -19,9 +20,10 @@ func Default() Resolver {
 
 // standard looks up absolute names, and finds single-label ones in /etc/hosts too.
 //
-// Go's resolver does not, by itself: its table of /etc/hosts has "www.example." with the final dot of an absolute name, but
-// "localhost" without one (absDomainName, src/net/dnsclient.go). Asked without the dot, it would find "localhost", and would
-// try every domain of resolv.conf's search list behind a name that is not in the file.
+// Go's resolver does not, by itself: its table of /etc/hosts has "www.example." with the final dot
+// of an absolute name, but "localhost" without one (absDomainName, src/net/dnsclient.go). Asked
+// without the dot, it would find "localhost", and would try every domain of resolv.conf's search
+// list behind a name that is not in the file.
 type standard struct {
 	files    Resolver // knows /etc/hosts alone
 	absolute Resolver
@@ -61,8 +63,8 @@ func dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return conn, nil
 }
 
-// closeCanceled closes conn if ctx was canceled. A deadline of ctx is the connection's own deadline as
-// well, whose error says that it was a timeout. The error of a closed connection would not.
+// closeCanceled closes conn if ctx was canceled. A deadline of ctx is the connection's own deadline
+// as well, whose error says that it was a timeout. The error of a closed connection would not.
 func closeCanceled(ctx context.Context, conn net.Conn) {
 	if ctx.Err() == context.Canceled {
 		conn.Close()

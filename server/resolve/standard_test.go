@@ -27,7 +27,8 @@ func TestDefaultResolver(t *testing.T) {
 	}
 }
 
-// TestFilesAskNoServer: the half of the standard resolver that knows /etc/hosts fails for what is not in it, by itself.
+// TestFilesAskNoServer: the half of the standard resolver that knows /etc/hosts fails for what is
+// not in it, by itself.
 func TestFilesAskNoServer(t *testing.T) {
 	files := Default().(*standard).files
 	addrs, err := files.LookupNetIP(t.Context(), "ip", "not-in-any-hosts-file")
@@ -36,7 +37,8 @@ func TestFilesAskNoServer(t *testing.T) {
 	}
 }
 
-// TestGivenUpQueriesHoldNoSocket: the end of a lookup closes its connection to a silent name server.
+// TestGivenUpQueriesHoldNoSocket: the end of a lookup closes its connection to a silent name
+// server.
 func TestGivenUpQueriesHoldNoSocket(t *testing.T) {
 	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -55,7 +57,8 @@ func TestGivenUpQueriesHoldNoSocket(t *testing.T) {
 	}
 }
 
-// TestTimeoutsStayTimeouts: a deadline does not close the connection, so that silence is read as such.
+// TestTimeoutsStayTimeouts: a deadline does not close the connection, so that silence is read as
+// such.
 func TestTimeoutsStayTimeouts(t *testing.T) {
 	conn, other := net.Pipe()
 	defer conn.Close()

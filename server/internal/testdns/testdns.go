@@ -1,5 +1,5 @@
-// Package testdns is a scripted DNS server for tests. It listens on a loopback UDP port, and answers
-// each name and type as the test says.
+// Package testdns is a scripted DNS server for tests. It listens on a loopback UDP port, and
+// answers each name and type as the test says.
 package testdns
 
 import (
@@ -79,8 +79,8 @@ func (s *Server) Resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: s.Dial}
 }
 
-// Dial connects to the server, whatever address is asked for. The connection is closed when
-// ctx is canceled, as with resolve.Default: Go's resolver itself would read on from a silent server.
+// Dial connects to the server, whatever address is asked for. The connection is closed when ctx is
+// canceled, as with resolve.Default: Go's resolver itself would read on from a silent server.
 func (s *Server) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "udp", s.conn.LocalAddr().String())
