@@ -197,8 +197,8 @@ func TestNewcomersFindAPlace(t *testing.T) {
 	})
 }
 
-// TestContextEnds: a lookup ends with its context, whether it asks the resolver, waits for a place, or
-// has an answer that nobody takes.
+// TestContextEnds: a lookup ends with its context, whether it asks the resolver, waits for a place,
+// or has an answer that nobody takes.
 func TestContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		held := newHeldResolver()
