@@ -51,7 +51,7 @@
 //     TestUnsentIsRefunded, TestCanceledIsGivenBack).
 //  13. Each RPC has its line in the log, with all that was begun for it (TestAuditLine, TestAuditCountsWhatWasAsked,
 //     TestUnreadIsTold).
-//  13. Half of a name is no verdict: a family whose lookup failed, and addresses that are not probed, make no target REACHABLE
+//  14. Half of a name is no verdict: a family whose lookup failed, and addresses that are not probed, make no target REACHABLE
 //     under ALL; a failed family makes none UNREACHABLE under ANY (TestHalvesOfAName, TestHalvesWithANameServer, TestAllOfManyAddresses).
 //
 // # Statuses that are not ours
