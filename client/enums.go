@@ -55,7 +55,7 @@ const (
 	ReasonNameLookupFailed Reason = 22 // the resolver did not answer, or failed, for one family at least; try later
 	ReasonPolicyDenied     Reason = 23 // the service does not probe this address
 	ReasonRateLimited      Reason = 24 // probed as often as the operator allows; try later
-	ReasonTooManyAddresses Reason = 25 // AllAddresses of a name with more addresses than are probed
+	ReasonTooManyAddresses Reason = 26 // AllAddresses of a name with more addresses than are probed
 
 	ReasonNoRoute          Reason = 30 // the service's machine has no route to the address
 	ReasonLocalResources   Reason = 31 // the service's machine had no descriptor, port or memory left
