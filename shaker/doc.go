@@ -42,9 +42,10 @@
 //  4. Idle sockets speak too. A slot knows whether it is in flight; an event for one that is not is dropped, and counted
 //     (TestIdleSocketsSpeakToo).
 //  5. SO_ERROR 0 is no proof. Open needs EPOLLOUT with neither EPOLLERR nor EPOLLHUP, or a kernel that says that our SYN was
-//     acknowledged, and that the answer was not our own: a self-connect is Refused, and where another probe of ours may have
-//     answered, the target is asked again (TestBareSYNIsNoAnswer, TestSelfConnectIsRefused, TestProbesThatMeetAreNoAnswer,
-//     TestPortsMove).
+//     acknowledged, and that the answer was not our own: a self-connect is Refused, and where a probe of ours may have
+//     answered, by the port numbers alone, the target is asked again (TestBareSYNIsNoAnswer, TestSelfConnectIsRefused,
+//     TestProbesThatMeetAreNoAnswer, TestPortsMove, TestHairpin, TestSourcePortIsTheTargets, TestSweepOfHighPorts,
+//     TestPortsBelow1024).
 //  6. Only an answered socket is used again. After silence, ICMP, cancel or close it is closed, and that not before 10 ms have
 //     passed since its SYN: the next sequence number from its port would be so near that a server still busy with the last
 //     handshake would answer the next one with an RST. Where an RST may be such a one all the same, the target is asked again

@@ -5,19 +5,20 @@ import (
 	"time"
 )
 
-// doors knows of each local port what the engine's own probes do there. The shards share it, a few words for each port. It finds
-// crossings:
+// doors tracks for each local port whether probes of this engine are under way to a target with that port number. The shards share
+// it, a few words for each port. It finds answers that a probe of ours may have given:
 //
-// Toward a closed port of this very host there may be one of our own sockets that the kernel gave just that port to
-// send from, and that is knocking at the port we send from. The two SYNs cross, and each of the two is answered (a simultaneous
-// open, RFC 9293 section 3.5; where the SYN of the other came before we were there, its answer to ours looks like any
-// listener's). So nothing in the answer tells, but that some probe of ours was under way to our source port while ours was.
+// A SYN to a closed port of this very host can meet one of our own sockets, if the kernel gave that socket this port to send from
+// and the socket is knocking at the port we send from. The two SYNs cross, and each of the two is answered (a simultaneous open,
+// RFC 9293 section 3.5). If one SYN came before the other socket was there, the answer looks like any listener's. A socket can also
+// meet its own SYN, if its source port is the target's.
+//
+// The addresses prove nothing: a NAT on the way can send a SYN back to this host under another address (a hairpin). So only
+// ports are compared: an answer is doubted if a probe to the port that we sent from was under way. That includes the probe
+// itself. A NAT that gives the SYN another source port as well hides a crossing from us.
 type doors struct {
-	all []door // of the ports from lowestDoor on
+	all []door // by port number; a kernel can be told to send from any port
 }
-
-// lowestDoor is the lowest port that has a door: hardly anybody sends from those below, and most targets listen there.
-const lowestDoor = 1024
 
 // door is that of one port.
 type door struct {
@@ -30,35 +31,25 @@ type door struct {
 // that still waits, see halfOpen, where the old one was at its first use.
 const settling = int64(10 * time.Millisecond)
 
-func newDoors() doors { return doors{all: make([]door, 1<<16-lowestDoor)} }
-
-// of returns the door of a port, nil where it has none.
-func (d *doors) of(port uint16) *door {
-	if port < lowestDoor {
-		return nil
-	}
-	return &d.all[port-lowestDoor]
-}
+func newDoors() doors { return doors{all: make([]door, 1<<16)} }
 
 // knock notes that a probe to the port is about to begin; leave, that it has ended, and its socket has been disconnected or closed.
-func (d *doors) knock(port uint16) {
-	if door := d.of(port); door != nil {
-		door.knocking.Add(1)
-	}
-}
+func (d *doors) knock(port uint16) { d.all[port].knocking.Add(1) }
 
 func (d *doors) leave(port uint16) {
-	if door := d.of(port); door != nil {
-		later(&door.left, clock())
-		door.knocking.Add(-1)
-	}
+	door := &d.all[port]
+	later(&door.left, clock())
+	door.knocking.Add(-1)
 }
 
-// crossed reports whether a probe to the port was under way at some time since began, or may have been. Whoever could have
+// quiet reports whether no probe to the port is under way.
+func (d *doors) quiet(port uint16) bool { return d.all[port].knocking.Load() == 0 }
+
+// crossed reports whether a probe to the port was under way at some time since began, or may have been. A socket that could have
 // answered a probe has knocked at its source port before that probe ended, and has not left, or left after it began.
 func (d *doors) crossed(port uint16, began int64) bool {
-	door := d.of(port)
-	return door == nil || door.knocking.Load() > 0 || door.left.Load() >= began
+	door := &d.all[port]
+	return door.knocking.Load() > 0 || door.left.Load() >= began
 }
 
 // later sets a clock on, never back.

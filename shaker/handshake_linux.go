@@ -31,12 +31,16 @@ func sinceACK(info *tcpInfo) time.Duration {
 
 // How often one probe is made again because its answer may have been to another probe of ours, see halfOpen and doors. From few ports,
 // each a few milliseconds after its last use, every handshake whose RST was lost has its stale reset: where one of 64 is lost, five in a
-// row are one in a thousand million. Of a port that has just been closed each try is a SYN in vain. Crossings stay on this
-// host, and where one is likely the next is as well: another loop that is stopped knocks at as many ports as it starts in a turn.
+// row are one in a thousand million. Of a port that has just been closed each try is a SYN in vain. Where one crossing is likely
+// the next is as well: another loop that is stopped knocks at as many ports as it starts in a turn.
 const (
 	mostStaleRepeats = 4
 	mostRepeats      = 16
 )
+
+// asideTries is how many source ports a repeat tries at random. With nine of ten ports knocked at, eight tries find a quiet one in
+// more than half of the cases, and a probe has up to 16 repeats.
+const asideTries = 8
 
 // begin starts a job in a socket of its family. The job has a place at its address.
 func (s *shard) begin(sh *share, j *job, at *address) {
@@ -46,13 +50,15 @@ func (s *shard) begin(sh *share, j *job, at *address) {
 		return
 	}
 	x := &s.table.slots[i]
-	if j.repeats > 0 {
-		s.moveAside(x)
-	}
 	length := s.scratch.set(j.addr, j.scope)
 	s.engine.doors.knock(j.addr.Port())
 	started := clock()
-	if errno := connect(x.fd, &s.scratch, length); errno != eInProgress && errno != 0 {
+	if j.repeats > 0 {
+		errno = s.connectAside(x, length)
+	} else {
+		errno = connect(x.fd, &s.scratch, length)
+	}
+	if errno != eInProgress && errno != 0 {
 		s.discard(i)
 		s.engine.doors.leave(j.addr.Port())
 		s.notSent(sh, j, at, errno)
@@ -115,13 +121,14 @@ func (s *shard) open(i int32, r *Result, again bool) {
 
 	if r.Source.Port() == r.Addr.Port() && r.Source.Addr() == r.Addr.Addr().WithZone("") {
 		// The kernel picked the target's own port as source, and the SYN met itself: a simultaneous open (RFC 9293 section
-		// 3.5). Nobody listens there, for a listener would have kept the kernel from picking the port.
+		// 3.5). Nobody listens there, for a listener would have kept the kernel from picking the port. If only the ports are
+		// equal, the probe's own knock makes crossed doubt the answer: a NAT may have sent the SYN back, or the target is genuine.
 		s.counters.SelfConnects++
 		r.Outcome, r.Errno = Refused, eConnRefused
 		s.finish(i, r, false)
 		return
 	}
-	if r.Source.Addr() == r.Addr.Addr().WithZone("") && s.engine.doors.crossed(r.Source.Port(), x.started) {
+	if s.engine.doors.crossed(r.Source.Port(), x.started) {
 		s.repeat(i, r, &s.counters.Crossings)
 		return
 	}
@@ -135,12 +142,25 @@ func (s *shard) open(i int32, r *Result, again bool) {
 	s.finish(i, r, again && left && x.usesLeft > 0)
 }
 
-// moveAside has the next handshake of a socket, its last one, sent from any part of the port range: the kernel takes source ports
-// toward one target in their order, and beside the port of the last try there may be the same trouble. (Linux before 6.3 does not.)
-func (s *shard) moveAside(x *slot) {
-	low, high := s.portRange&0xffff, s.portRange>>16
-	setPortRange(int(x.fd), low+s.random()%((high-low)/2+1)|high<<16)
+// connectAside starts the last handshake of a socket, to the address in s.scratch, which has been knocked at. Its source port is
+// one at which no probe of ours knocks, so it is not the target's either: an answer then cannot be our own. If a few tries find no
+// such port that is free, or before Linux 6.3, the kernel chooses: from any part of the port range, for it takes source ports
+// toward one target in their order, and beside the port of the last try there may be the same trouble.
+func (s *shard) connectAside(x *slot, length uintptr) syscall.Errno {
 	x.usesLeft = 0
+	low, high := s.portRange&0xffff, s.portRange>>16
+	for range asideTries {
+		port := low + s.random()%(high-low+1)
+		if !s.engine.doors.quiet(uint16(port)) {
+			continue
+		}
+		setPortRange(int(x.fd), port|port<<16)
+		if errno := connect(x.fd, &s.scratch, length); errno != eAddrNotAvail {
+			return errno
+		}
+	}
+	setPortRange(int(x.fd), low+s.random()%((high-low)/2+1)|high<<16)
+	return connect(x.fd, &s.scratch, length)
 }
 
 // repeat ends a handshake whose answer may not be the target's to it, see doors and halfOpen, and has another made in its place, from

@@ -235,7 +235,7 @@ func clean(t *testing.T, e *Engine) {
 	}
 	for i := range e.doors.all {
 		if n := e.doors.all[i].knocking.Load(); n != 0 {
-			t.Errorf("%d still knock at port %d", n, lowestDoor+i)
+			t.Errorf("%d still knock at port %d", n, i)
 		}
 	}
 }

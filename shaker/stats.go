@@ -51,10 +51,11 @@ type Counters struct {
 	StaleEvents, IdleEvents uint64
 	// SpuriousErrors counts error events that came without an error; the probe stayed in flight.
 	SpuriousErrors uint64
-	// SelfConnects counts closed ports that answered because the kernel had connected the probe to itself.
+	// SelfConnects counts closed ports of this host that answered because the kernel had connected the probe to itself.
 	SelfConnects uint64
-	// Crossings counts answers of closed or open ports of this host that may have come from another probe of ours, which
-	// was under way to the port that this one was sent from. Each was asked again, from another port.
+	// Crossings counts answers that a probe of ours may have given: one that was under way to the port that this one was sent
+	// from, or this one itself, if the target has that port number. Targets on this host can be answered so, and through a NAT that
+	// sends a SYN back, targets at other addresses. Each such target was asked again, from another port.
 	Crossings uint64
 	// StaleResets counts RSTs that may have been meant for an earlier handshake from the same source port, of which the target had
 	// not yet seen the end. Each such target was asked again, from another port, up to four times. Some are of ports that were just closed.

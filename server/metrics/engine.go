@@ -38,7 +38,7 @@ var numbers = []number{
 		func(s *shaker.Stats) uint64 { return s.Retransmits }),
 	counter("self_connects_total", "Closed ports that answered because the kernel had connected the probe to itself.",
 		func(s *shaker.Stats) uint64 { return s.SelfConnects }),
-	counter("crossings_total", "Answers of this host that may have come from another probe; each was asked again.",
+	counter("crossings_total", "Answers that a probe of this service may have given; each target was asked again.",
 		func(s *shaker.Stats) uint64 { return s.Crossings }),
 	counter("stale_resets_total", "RSTs that may have been meant for an earlier handshake between the same ends; each target was asked again.",
 		func(s *shaker.Stats) uint64 { return s.StaleResets }),

@@ -61,11 +61,6 @@ var answerFaults = []fault{
 	{
 		name: "self-connect",
 		is:   "a probe that was connected to itself is called open",
-		edits: []edit{{
-			"handshake_linux.go",
-			`if r.Source.Port() == r.Addr.Port()`,
-			`if !fault("self-connect") && r.Source.Port() == r.Addr.Port()`,
-		}},
 		with: []string{"crossing ignored"},
 		seen: []check{
 			{test: "TestSelfConnectIsRefused/reuse/ipv4", says: ": open"},
@@ -75,11 +70,6 @@ var answerFaults = []fault{
 	{
 		name: "crossing ignored",
 		is:   "what another probe of ours answered is called open",
-		edits: []edit{{
-			"handshake_linux.go",
-			`s.engine.doors.crossed(`,
-			`!fault("crossing ignored") && s.engine.doors.crossed(`,
-		}},
 		seen: []check{{test: "TestProbesThatMeetAreNoAnswer/reuse/ipv4", says: ": open, want refused"}},
 	},
 	{
@@ -90,7 +80,7 @@ var answerFaults = []fault{
 			`if j.repeats > 0 {`,
 			`if j.repeats > 0 && !fault("asked again from beside") {`,
 		}},
-		seen: []check{{test: "TestKnockingElsewhere/reuse/ipv4", says: "local error, local resources"}},
+		seen: []check{{test: "TestSweepOfHighPorts/reuse/ipv4", says: "local error, local resources"}},
 	},
 	{
 		name: "a knock too few",
@@ -109,18 +99,58 @@ var answerFaults = []fault{
 		is:   "only ports of the range that was in force at the start are looked after",
 		edits: []edit{{
 			"doors.go",
-			`if port < lowestDoor {`,
-			`if port < lowestDoor || fault("doors of the first range") && port < 32768 {`,
-		}, {
-			"doors.go",
-			`return door == nil ||`,
-			`return door == nil && !fault("doors of the first range") || door != nil && (`,
-		}, {
-			"doors.go",
-			`door.left.Load() >= began`,
-			`door.left.Load() >= began)`,
+			`return door.knocking.Load() > 0 || door.left.Load() >= began`,
+			`if fault("no doors below 1024") && port < 1024 {
+				return true
+			}
+			return (door.knocking.Load() > 0 || door.left.Load() >= began) && (port >= 32768 || !fault("doors of the first range"))`,
 		}},
 		seen: []check{{test: "TestPortsMove/fresh/ipv4", says: "no crossing was seen"}},
+	},
+	{
+		name: "no doors below 1024",
+		is:   "an answer to a low source port is always doubted",
+		seen: []check{{test: "TestPortsBelow1024/reuse/ipv4", says: "local error, local resources"}},
+	},
+	{
+		name: "crossings by address",
+		is:   "an answer is doubted only if it came from the address that it was sent to",
+		edits: []edit{{
+			"handshake_linux.go",
+			`if s.engine.doors.crossed(`,
+			`if !fault("crossings by address") || r.Source.Addr() == r.Addr.Addr().WithZone("") {
+				knocked = s.engine.doors.crossed(r.Source.Port(), x.started)
+			}
+			if knocked && !fault("crossing ignored") && s.engine.doors.crossed(`,
+		}, {
+			"handshake_linux.go",
+			`if r.Source.Port() == r.Addr.Port()`,
+			`knocked := false
+			if !fault("self-connect") && r.Source.Port() == r.Addr.Port()`,
+		}},
+		seen: []check{{test: "TestHairpin/reuse/ipv4", says: ": open from "}},
+	},
+	{
+		name: "equal ports refused",
+		is:   "an answer from the port number that it was sent to is taken for our own, whatever the address",
+		edits: []edit{{
+			"handshake_linux.go",
+			`r.Source.Addr() == r.Addr.Addr().WithZone("") {
+		// The`,
+			`(fault("equal ports refused") || r.Source.Addr() == r.Addr.Addr().WithZone("")) {
+		// The`,
+		}},
+		seen: []check{{test: "TestSourcePortIsTheTargets/fresh/ipv4", says: "refused, connection refused from "}},
+	},
+	{
+		name: "asked again from anywhere",
+		is:   "a probe is made again from any port, also one that is knocked at",
+		edits: []edit{{
+			"handshake_linux.go",
+			`if !s.engine.doors.quiet(uint16(port)) {`,
+			`if !s.engine.doors.quiet(uint16(port)) && !fault("asked again from anywhere") {`,
+		}},
+		seen: []check{{test: "TestSweepOfHighPorts/reuse/ipv4", says: "local error, local resources"}},
 	},
 	{
 		name: "stale reset believed",

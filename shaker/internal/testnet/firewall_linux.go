@@ -45,26 +45,37 @@ type Rule struct {
 // Firewall puts rules before the traffic of the calling thread's namespace, until the test ends. There can be several.
 func Firewall(t testing.TB, rules ...Rule) {
 	t.Helper()
-	Private(t)
-	undo, err := Forbid(rules...)
-	if err != nil {
-		t.Fatalf("firewall: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := undo(); err != nil {
-			t.Errorf("firewall: %v", err)
-		}
-	})
+	install(t, "firewall", func(table string) []message { return newTable(table, rules) })
 }
 
 // Forbid is Firewall until the caller calls undo.
 func Forbid(rules ...Rule) (undo func() error, err error) {
+	return addTable(func(table string) []message { return newTable(table, rules) })
+}
+
+// install makes a table of nftables in the calling thread's namespace, until the test ends. The messages must make the table first.
+func install(t testing.TB, what string, messages func(table string) []message) {
+	t.Helper()
+	Private(t)
+	undo, err := addTable(messages)
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	t.Cleanup(func() {
+		if err := undo(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	})
+}
+
+// addTable is install until the caller calls undo.
+func addTable(messages func(table string) []message) (undo func() error, err error) {
 	fd, err := openNetlink(unix.NETLINK_NETFILTER)
 	if err != nil {
 		return nil, err
 	}
 	table := fmt.Sprintf("testnet%d", fd) // which is nobody else's while it is open
-	if err := nftables(fd, newTable(table, rules)...); err != nil {
+	if err := nftables(fd, messages(table)...); err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
@@ -77,42 +88,60 @@ func Forbid(rules ...Rule) (undo func() error, err error) {
 
 // newTable makes a table of both families with a base chain on each hook in use.
 func newTable(table string, rules []Rule) []message {
-	messages := []message{nftMessage(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE, attribute{unix.NFTA_TABLE_NAME, text(table)})}
+	messages := []message{nftTable(table)}
 	chains := map[Hook]bool{}
 	for _, r := range rules {
 		chain := fmt.Sprintf("hook%d", r.Hook)
 		if !chains[r.Hook] {
 			chains[r.Hook] = true
-			messages = append(messages, nftMessage(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE,
-				attribute{unix.NFTA_CHAIN_TABLE, text(table)},
-				attribute{unix.NFTA_CHAIN_NAME, text(chain)},
-				nested(unix.NFTA_CHAIN_HOOK,
-					attribute{unix.NFTA_HOOK_HOOKNUM, be32(uint32(r.Hook))},
-					attribute{unix.NFTA_HOOK_PRIORITY, be32(0)}),
-				attribute{unix.NFTA_CHAIN_TYPE, text("filter")}))
+			messages = append(messages, nftChain(table, chain, "filter", uint32(r.Hook), 0))
 		}
-		messages = append(messages, nftMessage(unix.NFT_MSG_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_APPEND,
-			attribute{unix.NFTA_RULE_TABLE, text(table)},
-			attribute{unix.NFTA_RULE_CHAIN, text(chain)},
-			nested(unix.NFTA_RULE_EXPRESSIONS, r.expressions()...)))
+		messages = append(messages, nftRule(table, chain, r.expressions()...))
 	}
 	return messages
 }
 
+func nftTable(table string) message {
+	return nftMessage(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE, attribute{unix.NFTA_TABLE_NAME, text(table)})
+}
+
+// nftChain makes a base chain.
+func nftChain(table, chain, kind string, hook uint32, priority int32) message {
+	return nftMessage(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE,
+		attribute{unix.NFTA_CHAIN_TABLE, text(table)},
+		attribute{unix.NFTA_CHAIN_NAME, text(chain)},
+		nested(unix.NFTA_CHAIN_HOOK,
+			attribute{unix.NFTA_HOOK_HOOKNUM, be32(hook)},
+			attribute{unix.NFTA_HOOK_PRIORITY, be32(uint32(priority))}),
+		attribute{unix.NFTA_CHAIN_TYPE, text(kind)})
+}
+
+func nftRule(table, chain string, expressions ...attribute) message {
+	return nftMessage(unix.NFT_MSG_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_APPEND,
+		attribute{unix.NFTA_RULE_TABLE, text(table)},
+		attribute{unix.NFTA_RULE_CHAIN, text(chain)},
+		nested(unix.NFTA_RULE_EXPRESSIONS, expressions...))
+}
+
 // expressions are those that nft(8) makes of "meta nfproto … meta l4proto tcp ip daddr … tcp dport …" and a verdict.
 func (r Rule) expressions() []attribute {
+	e := tcpTo(r.To)
+	if r.Port != 0 {
+		e = append(e, payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2), equal(binary.BigEndian.AppendUint16(nil, r.Port)))
+	}
+	return append(e, r.Verdict.expression())
+}
+
+// tcpTo goes on only with TCP segments to an address.
+func tcpTo(ip netip.Addr) []attribute {
 	family, offset := byte(unix.NFPROTO_IPV4), uint32(16)
-	if r.To.Is6() {
+	if ip.Is6() {
 		family, offset = unix.NFPROTO_IPV6, 24
 	}
 	var e []attribute
 	e = append(e, meta(unix.NFT_META_NFPROTO), equal([]byte{family}))
 	e = append(e, meta(unix.NFT_META_L4PROTO), equal([]byte{unix.IPPROTO_TCP}))
-	e = append(e, payload(unix.NFT_PAYLOAD_NETWORK_HEADER, offset, uint32(r.To.BitLen()/8)), equal(r.To.AsSlice()))
-	if r.Port != 0 {
-		e = append(e, payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2), equal(binary.BigEndian.AppendUint16(nil, r.Port)))
-	}
-	return append(e, r.Verdict.expression())
+	return append(e, payload(unix.NFT_PAYLOAD_NETWORK_HEADER, offset, uint32(ip.BitLen()/8)), equal(ip.AsSlice()))
 }
 
 func (v Verdict) expression() attribute {
