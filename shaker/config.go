@@ -16,7 +16,8 @@ const (
 	// reports it.
 	Auto Mode = iota
 	// Reuse disconnects a socket whose handshake the target answered, and uses it again: two connect(2) calls a probe, two
-	// thirds of the cost of Fresh. The self-check is not made.
+	// thirds of the cost of Fresh. An address that answers without TCP timestamps gets a fresh socket for every probe after its
+	// first answer, at the cost of Fresh: a server in TIME-WAIT may not answer a reused one. The self-check is not made.
 	Reuse
 	// Fresh opens a new socket for every probe and closes it after. The self-check is not made.
 	Fresh

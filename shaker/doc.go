@@ -48,8 +48,9 @@
 //     TestPortsBelow1024).
 //  6. Only an answered socket is used again. After silence, ICMP, cancel or close it is closed, and that not before 10 ms have
 //     passed since its SYN: the next sequence number from its port would be so near that a server still busy with the last
-//     handshake would answer the next one with an RST. Where an RST may be such a one all the same, the target is asked again
-//     (TestOnlyAnAnsweredSocketIsUsedAgain, TestServerStillInSYNRECV, TestLostRST, TestSequenceAheadOfTheClock,
+//     handshake would answer the next one with an RST. Where an RST may be such a one all the same, the target is asked again.
+//     An address whose last SYN-ACK had no timestamps, or where a reused socket met silence, is asked from fresh sockets only
+//     (TestTimeWaitOfRealClients, TestFreshOnly, TestOnlyAnAnsweredSocketIsUsedAgain, TestServerStillInSYNRECV, TestLostRST, TestSequenceAheadOfTheClock,
 //     TestRefusalFromTheSamePort, TestLossyServer).
 //  7. Two hundred milliseconds. What a turn of a loop does is bounded, and nothing in it logs, blocks, or allocates in the steady
 //     state (but for a job that has to wait at its address). Each Open result says whether its silence is proven
@@ -79,7 +80,10 @@
 // The kernel sends a SYN that is not answered again after 1 s, and then less and less often (the sysctl
 // tcp_syn_linear_timeouts): a timeout below 1 s gives it one chance. A full accept queue is silence. A
 // target that still waits for the end of an earlier handshake from the same port, as our RST was lost, answers only the SYN that
-// follows some 10 ms later; and where that handshake was another process's, or this one's long ago, its RST is believed. A packet that
+// follows some 10 ms later; and where that handshake was another process's, or this one's long ago, its RST is believed. In mode Reuse the
+// first probe of an address without TCP timestamps can meet silence, if the kernel gives it the source port of a real client of
+// this host whose connection the target still keeps in TIME-WAIT. So can probes that are under way at the same time, and the
+// first probe after 65,536 other such addresses were remembered. A packet that
 // was dropped on this host, or an RST of its own firewall, looks like the target's. Without AF_NETLINK the engine does not see that an
 // address was removed, a link went down or lost its carrier, or a route went away, unless the kernel wanted to send a SYN again;
 // Stats.ModeDetail says so. At most Config.MaxInFlightPerAddress probes are in flight to one address and port at a time; the rest

@@ -24,9 +24,10 @@ type Engine struct {
 	bound       InFlightBound
 	boundDetail string
 
-	doors    doors
-	halfOpen halfOpen
-	witness  *witness // nil without netlink
+	doors     doors
+	halfOpen  halfOpen
+	freshOnly freshOnly
+	witness   *witness // nil without netlink
 
 	usualDrops uint32        // segments that this kernel counts as dropped in a handshake in which nothing is amiss
 	turn       atomic.Uint32 // which shard the next small batch goes to

@@ -9,7 +9,8 @@ import (
 	"github.com/CarterTsai/tcp-shaker/shaker/internal/testnet"
 )
 
-// hairpin makes a router that sends back to this host what is sent to the router's own address, which it returns.
+// hairpin makes a router that sends back to this host what is sent to the router's own address,
+// which it returns.
 func hairpin(t *testing.T, f family) netip.Addr {
 	t.Helper()
 	h := testnet.NewHost(t)
@@ -18,9 +19,10 @@ func hairpin(t *testing.T, f family) netip.Addr {
 	return x.host
 }
 
-// TestHairpin: this host probes its own closed ports under the address of its router. A SYN can come back to the socket that sent it,
-// or to the socket of another probe, and the kernel then answers it. No address of the result is this host's own but the source.
-// None of the closed ports is open, and a listener among them is.
+// TestHairpin: this host probes its own closed ports under the address of its router. A SYN can
+// come back to the socket that sent it, or to the socket of another probe, and the kernel then
+// answers it. No address of the result is this host's own but the source. None of the closed ports
+// is open, and a listener among them is.
 func TestHairpin(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
 		const low, ports = 50_000, 30
@@ -64,8 +66,9 @@ func TestHairpin(t *testing.T) {
 	})
 }
 
-// TestSourcePortIsTheTargets: a listener on another machine has a port number of those that probes are sent from. An answer to a
-// probe from just that port proves nothing by itself. The target is asked again from another port and is open.
+// TestSourcePortIsTheTargets: a listener on another machine has a port number of those that probes
+// are sent from. An answer to a probe from just that port proves nothing by itself. The target is
+// asked again from another port and is open.
 func TestSourcePortIsTheTargets(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
 		const low, ports, asked = 50_000, 4, 200
@@ -90,8 +93,9 @@ func TestSourcePortIsTheTargets(t *testing.T) {
 	})
 }
 
-// TestSweepOfHighPorts: nine of ten ports that probes are sent from are knocked at for long. A listener is open all the same, and is
-// not asked for often: a repeat leaves from a port at which nobody knocks.
+// TestSweepOfHighPorts: nine of ten ports that probes are sent from are knocked at for long. A
+// listener is open all the same, and is not asked for often: a repeat leaves from a port at which
+// nobody knocks.
 func TestSweepOfHighPorts(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
 		const low, most, asked = 50_000, 90, 500
@@ -119,8 +123,8 @@ func TestSweepOfHighPorts(t *testing.T) {
 	})
 }
 
-// TestPortsBelow1024: the kernel may be told to send from ports below 1024. A listener on this host, and one on another machine, is
-// open all the same.
+// TestPortsBelow1024: the kernel may be told to send from ports below 1024. A listener on this
+// host, and one on another machine, is open all the same.
 func TestPortsBelow1024(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
 		const asked = 100
@@ -140,7 +144,8 @@ func TestPortsBelow1024(t *testing.T) {
 	})
 }
 
-// TestScanBelow1024: with such ports, probes to closed ports of this host meet as they do elsewhere, and none is open.
+// TestScanBelow1024: with such ports, probes to closed ports of this host meet as they do
+// elsewhere, and none is open.
 func TestScanBelow1024(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
 		testnet.Sysctl(t, "net/ipv4/ip_unprivileged_port_start", "0")

@@ -44,7 +44,7 @@ const asideTries = 8
 
 // begin starts a job in a socket of its family. The job has a place at its address.
 func (s *shard) begin(sh *share, j *job, at *address) {
-	i, errno := s.takeSocket(j.addr.Addr().Is6())
+	i, errno := s.takeSocket(j.addr.Addr().Is6(), s.mode == Reuse && s.engine.freshOnly.has(j))
 	if errno != 0 {
 		s.notSent(sh, j, at, errno)
 		return
@@ -138,8 +138,20 @@ func (s *shard) open(i int32, r *Result, again bool) {
 		r.Options = Options(s.info.Options) & allOptions
 		r.Retransmits = s.info.Total_retrans
 		r.RTT = time.Duration(s.info.Rtt) * time.Microsecond
+		s.learn(&x.job, r.Options)
 	}
 	s.finish(i, r, again && left && x.usesLeft > 0)
+}
+
+// learn notes what an answer says of how its address is to be asked, see freshOnly.
+func (s *shard) learn(j *job, options Options) {
+	switch {
+	case s.mode != Reuse: // all sockets are fresh
+	case options&Timestamps != 0:
+		s.engine.freshOnly.remove(j)
+	default:
+		s.engine.freshOnly.add(j)
+	}
 }
 
 // connectAside starts the last handshake of a socket, to the address in s.scratch, which has been knocked at. Its source port is
@@ -243,6 +255,9 @@ func (s *shard) result(i int32) Result {
 func (s *shard) finish(i int32, r *Result, keep bool) {
 	x := &s.table.slots[i]
 	sh, scope := x.share, x.job.scope
+	if x.reused && r.Outcome == TimedOut {
+		s.engine.freshOnly.add(&x.job)
+	}
 	s.land(i)
 	switch answered := r.Outcome == Open || r.Outcome == Refused; {
 	case keep && s.mode == Reuse && x.job.scope == 0: // a zone binds the socket to its interface for life
@@ -313,20 +328,25 @@ func (s *shard) release(at *address) {
 	}
 }
 
-// takeSocket returns a slot with a socket of the family that is in no one's use.
-func (s *shard) takeSocket(v6 bool) (int32, syscall.Errno) {
-	if i := s.table.takeIdle(v6, s.random()); i != none {
-		s.table.slots[i].usesLeft--
-		return i, 0
+// takeSocket returns a slot with a socket of the family that is in no one's use. A socket that must be fresh is for one use, so that
+// the pool does not grow with each.
+func (s *shard) takeSocket(v6, fresh bool) (int32, syscall.Errno) {
+	if !fresh {
+		if i := s.table.takeIdle(v6, s.random()); i != none {
+			x := &s.table.slots[i]
+			x.usesLeft--
+			x.reused = true
+			return i, 0
+		}
 	}
 	i := s.table.takeVacant()
-	if i == none { // every slot has a socket, and some are of the other family and idle
-		s.discard(s.table.takeIdle(!v6, s.random()))
+	if i == none { // every slot has a socket, and some are idle
+		s.evict(v6)
 		i = s.table.takeVacant()
 	}
 	fd, errno := openSocket(v6, s.mode, s.portRange)
 	if errno != 0 && s.table.pooled() > 0 {
-		s.discard(s.table.takeIdle(!v6, s.random())) // give back what another family holds, and try once more
+		s.evict(v6) // give back a descriptor, and try once more
 		fd, errno = openSocket(v6, s.mode, s.portRange)
 	}
 	if errno == 0 {
@@ -335,8 +355,10 @@ func (s *shard) takeSocket(v6 bool) (int32, syscall.Errno) {
 			if opened := s.engine.config.hooks.opened; opened != nil {
 				opened(fd)
 			}
-			x.fd, x.v6, x.drops = int32(fd), v6, 0
-			x.usesLeft = uint16(leastUses - 1 + s.random()%(mostUses-leastUses+1))
+			x.fd, x.v6, x.drops, x.reused, x.usesLeft = int32(fd), v6, 0, false, 0
+			if !fresh {
+				x.usesLeft = uint16(leastUses - 1 + s.random()%(mostUses-leastUses+1))
+			}
 			s.counters.SocketsOpened++
 			return i, 0
 		}
@@ -344,6 +366,15 @@ func (s *shard) takeSocket(v6 bool) (int32, syscall.Errno) {
 	}
 	s.table.vacate(i)
 	return none, errno
+}
+
+// evict closes an idle socket, of which there must be one, if possible of the other family.
+func (s *shard) evict(v6 bool) {
+	i := s.table.takeIdle(!v6, s.random())
+	if i == none {
+		i = s.table.takeIdle(v6, s.random())
+	}
+	s.discard(i)
 }
 
 // discard closes the socket of a slot that is neither in flight nor in a pool.

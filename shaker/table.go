@@ -23,6 +23,7 @@ type slot struct {
 	generation uint32 // rises when the slot's socket is replaced; part of the token in its epoll registration
 	state      slotState
 	v6         bool
+	reused     bool // the socket has had a probe before the last one that took it
 	usesLeft   uint16
 	drops      uint32 // segments that the socket's TCP had dropped when it was last left
 
@@ -76,8 +77,7 @@ func (t *table) takeIdle(v6 bool, pick uint32) int32 {
 	return i
 }
 
-// takeVacant takes a slot without a socket. None where every slot has one; then, if there is room, one of the other family
-// is idle.
+// takeVacant takes a slot without a socket. None where every slot has one; then, if there is room, one is idle.
 func (t *table) takeVacant() int32 {
 	if n := len(t.vacant); n > 0 {
 		i := t.vacant[n-1]

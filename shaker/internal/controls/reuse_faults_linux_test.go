@@ -106,8 +106,8 @@ var reuseFaults = []fault{
 	{
 		name: "never retired",
 		is:   "a socket is used again for ever",
-		edits: []edit{{"handshake_linux.go", `s.table.slots[i].usesLeft--`, `if !fault("never retired") {
-			s.table.slots[i].usesLeft--
+		edits: []edit{{"handshake_linux.go", `x.usesLeft--`, `if !fault("never retired") {
+			x.usesLeft--
 		}`}},
 		seen: []check{{test: "TestSocketsAreRetired", says: "1 sockets for "}},
 	},
@@ -130,6 +130,38 @@ var reuseFaults = []fault{
 			}`,
 		}},
 		seen: []check{{test: "TestOptionsAreThoseOfThisHandshake/ipv4", says: "options timestamps, sack, window scaling"}},
+	},
+	{
+		name: "no timestamps no matter",
+		is:   "an address that has answered without timestamps is asked from reused sockets",
+		edits: []edit{{
+			"handshake_linux.go",
+			`s.engine.freshOnly.has(j)`,
+			`!fault("no timestamps no matter") && s.engine.freshOnly.has(j)`,
+		}},
+		seen: []check{
+			{test: "TestTimeWaitOfRealClients/reuse/ipv4", says: "timed out from "},
+		},
+	},
+	{
+		name: "silence forgotten",
+		is:   "an address where a reused socket met silence is asked from a reused socket again",
+		edits: []edit{{
+			"handshake_linux.go",
+			`if x.reused && r.Outcome == TimedOut {`,
+			`if x.reused && r.Outcome == TimedOut && !fault("silence forgotten") {`,
+		}},
+		seen: []check{{test: "TestTimeWaitOfRealClients/reuse/ipv4", says: "timed out from "}},
+	},
+	{
+		name: "fresh for ever",
+		is:   "an address is asked from fresh sockets although it has timestamps by now",
+		edits: []edit{{
+			"freshonly.go",
+			`cell.CompareAndSwap(print, 0)`,
+			`!fault("fresh for ever") && cell.CompareAndSwap(print, 0)`,
+		}},
+		seen: []check{{test: "TestTimeWaitOfRealClients/reuse/ipv4", says: "probes of a server with timestamps"}},
 	},
 	{
 		name:  "zone sticks",

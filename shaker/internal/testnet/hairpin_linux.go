@@ -13,9 +13,9 @@ const (
 	prioritySNAT = 100
 )
 
-// Hairpin makes the calling thread's namespace, a router, send all TCP for an address of its own to a host inside, as with a
-// forwarded port. What the host itself sends to that address comes back to it from that address, and from the same port if the
-// port is free. It ends with the test.
+// Hairpin makes the calling thread's namespace, a router, send all TCP for an address of its own to
+// a host inside, as with a forwarded port. What the host itself sends to that address comes back to
+// it from that address, and from the same port if the port is free. It ends with the test.
 func Hairpin(t testing.TB, outside, inside netip.Addr) {
 	t.Helper()
 	install(t, "hairpin", func(table string) []message {

@@ -43,7 +43,7 @@ func start(t testing.TB, to netip.AddrPort) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Connect(fd, sockaddr(to)); !errors.Is(err, unix.EINPROGRESS) {
+	if err := unix.Connect(fd, Sockaddr(to)); !errors.Is(err, unix.EINPROGRESS) {
 		t.Fatalf("connect to %s: %v", to, err)
 	}
 	return fd
@@ -162,7 +162,7 @@ func TestTapSyncOfAWire(t *testing.T) {
 				var all sync.WaitGroup
 				for range senders {
 					all.Go(func() {
-						to := sockaddr(netip.AddrPortFrom(e.near, 0))
+						to := Sockaddr(netip.AddrPortFrom(e.near, 0))
 						for range each {
 							if err := unix.Sendto(fd, packet, 0, to); err != nil {
 								t.Error(err)

@@ -77,7 +77,7 @@ func bind(t testing.TB, addr netip.AddrPort, protocol int) (*Listener, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	if err := unix.Bind(fd, sockaddr(addr)); err != nil {
+	if err := unix.Bind(fd, Sockaddr(addr)); err != nil {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("bind", err)
 	}
@@ -97,7 +97,8 @@ func bind(t testing.TB, addr netip.AddrPort, protocol int) (*Listener, error) {
 	return &Listener{fd, addr}, nil
 }
 
-func sockaddr(addr netip.AddrPort) unix.Sockaddr {
+// Sockaddr returns an address as package unix has it.
+func Sockaddr(addr netip.AddrPort) unix.Sockaddr {
 	if addr.Addr().Is4() {
 		return &unix.SockaddrInet4{Addr: addr.Addr().As4(), Port: int(addr.Port())}
 	}
@@ -113,7 +114,7 @@ func Silent(t testing.TB, ip netip.Addr) netip.AddrPort {
 	if err := unix.SetNonblock(only.FD, false); err != nil {
 		t.Fatal(os.NewSyscallError("fcntl", err))
 	}
-	if err := unix.Connect(only.FD, sockaddr(l.Addr)); err != nil {
+	if err := unix.Connect(only.FD, Sockaddr(l.Addr)); err != nil {
 		t.Fatal(os.NewSyscallError("connect", err))
 	}
 	return l.Addr

@@ -43,7 +43,7 @@ func closedPort(t testing.TB, ip netip.Addr) netip.AddrPort {
 	t.Cleanup(func() { unix.Close(fd) })
 	l.Close()
 	to := l.Addr().(*net.TCPAddr).AddrPort()
-	if err := unix.Bind(fd, sockaddr(to)); err != nil {
+	if err := unix.Bind(fd, Sockaddr(to)); err != nil {
 		t.Fatal(err)
 	}
 	return to
