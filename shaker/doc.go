@@ -44,7 +44,7 @@
 //  5. SO_ERROR 0 is no proof. Open needs EPOLLOUT with neither EPOLLERR nor EPOLLHUP, or a kernel that says that our SYN was
 //     acknowledged, and that the answer was not our own: a self-connect is Refused, and where a probe of ours may have
 //     answered, by the port numbers alone, the target is asked again (TestBareSYNIsNoAnswer, TestSelfConnectIsRefused,
-//     TestProbesThatMeetAreNoAnswer, TestPortsMove, TestHairpin, TestSourcePortIsTheTargets, TestSweepOfHighPorts,
+//     TestProbesThatMeetAreNoAnswer, TestPortsMove, TestHairpin, TestSourcePortIsTheTargets, TestSweepOfHighPorts, TestSilenceAfterADoubt,
 //     TestPortsBelow1024).
 //  6. Only an answered socket is used again. After silence, ICMP, cancel or close it is closed, and that not before 10 ms have
 //     passed since its SYN: the next sequence number from its port would be so near that a server still busy with the last

@@ -4,7 +4,9 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/netip"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/CarterTsai/tcp-shaker/shaker/internal/testnet"
 )
@@ -119,6 +121,44 @@ func TestSweepOfHighPorts(t *testing.T) {
 		eventually(t, "it is published", func() bool { return e.Stats().Done[Open] == asked })
 		if s := e.Stats(); s.Crossings < asked/2 || s.Crossings > asked*3 {
 			t.Errorf("%d crossings for %d probes", s.Crossings, asked)
+		}
+	})
+}
+
+// TestSilenceAfterADoubt: an answer is doubted, and the SYN of the repeat is lost. The target is asked once more, for it may be up.
+func TestSilenceAfterADoubt(t *testing.T) {
+	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		const low, half, asked = 50_000, 50, 20
+		testnet.Sysctl(t, "net/ipv4/ip_local_port_range", "50000 50099")
+		mute, lossy := f.target(1), f.target(2)
+		var lost atomic.Int64
+		doubted := false // the last SYN left from a port that is knocked at, and was answered
+		testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
+			if syn.To != lossy {
+				return
+			}
+			if doubted {
+				doubted = false
+				lost.Add(1)
+				return
+			}
+			doubted = syn.From.Port() < low+half
+			p.Send(syn.SYNACK(true))
+		}))
+		e := newEngine(t, Config{Mode: mode, Shards: 1})
+		ctx, cancel := context.WithCancel(patient(t))
+		defer cancel()
+		if _, err := e.Submit(ctx, probesOf(half, func(i int) Probe {
+			return Probe{Addr: portOf(mute.Addr(), low+i), Timeout: patience}
+		})); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "they knock", func() bool { return e.Stats().InFlight == half })
+		for range asked {
+			check(t, e, patient(t), lossy, 20*time.Millisecond, Open)
+		}
+		if lost.Load() == 0 {
+			t.Error("no SYN was lost after a doubt: this proves nothing")
 		}
 	})
 }

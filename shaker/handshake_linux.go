@@ -33,8 +33,10 @@ func sinceACK(info *tcpInfo) time.Duration {
 // each a few milliseconds after its last use, every handshake whose RST was lost has its stale reset: where one of 64 is lost, five in a
 // row are one in a thousand million. Of a port that has just been closed each try is a SYN in vain. Where one crossing is likely
 // the next is as well: another loop that is stopped knocks at as many ports as it starts in a turn.
+// After a doubted answer one silence may be a lost packet, so it is not the target's last word.
 const (
 	mostStaleRepeats = 4
+	mostLostRepeats  = 8
 	mostRepeats      = 16
 )
 

@@ -13,7 +13,8 @@ type job struct {
 	addr    netip.AddrPort // unmapped
 	scope   uint32         // of addr: the index of its zone's interface, 0 without a zone
 	repeats uint8          // handshakes that were made for it in vain, see doors and halfOpen,
-	stale   uint8          // and those of them that halfOpen is about
+	stale   uint8          // those of them that halfOpen is about,
+	lost    uint8          // and those that met silence after an answer was doubted
 	timeout time.Duration
 	queued  int64 // clock of its acceptance
 }

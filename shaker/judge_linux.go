@@ -32,7 +32,14 @@ func (s *shard) expired(i int32) {
 	default:
 		r.Outcome = TimedOut
 	}
-	s.engine.halfOpen.left(r.Source.Port(), &s.table.slots[i].job)
+	j := &s.table.slots[i].job
+	s.engine.halfOpen.left(r.Source.Port(), j)
+	doubted := j.repeats > j.stale+j.lost // an answer came before, and was not believed
+	if r.Outcome == TimedOut && doubted && j.lost < mostLostRepeats {
+		j.lost++
+		s.repeat(i, &r, &s.counters.Crossings)
+		return
+	}
 	s.finish(i, &r, false)
 }
 

@@ -405,8 +405,8 @@ func TestLaterIsNeverEarlier(t *testing.T) {
 		}
 	}
 	d := newDoors()
-	if d.crossed(2000, 1) || !d.crossed(80, 1) {
-		t.Error("of a port without a door nothing is known")
+	if d.crossed(2000, 1) || d.crossed(80, 1) || !d.quiet(80) {
+		t.Error("nobody has knocked yet")
 	}
 	d.knock(2000)
 	d.leave(2000)

@@ -55,7 +55,8 @@ type Counters struct {
 	SelfConnects uint64
 	// Crossings counts answers that a probe of ours may have given: one that was under way to the port that this one was sent
 	// from, or this one itself, if the target has that port number. Targets on this host can be answered so, and through a NAT that
-	// sends a SYN back, targets at other addresses. Each such target was asked again, from another port.
+	// sends a SYN back, targets at other addresses. Each such target was asked again, from another port, and once more
+	// where a repeat met silence, up to eight times.
 	Crossings uint64
 	// StaleResets counts RSTs that may have been meant for an earlier handshake from the same source port, of which the target had
 	// not yet seen the end. Each such target was asked again, from another port, up to four times. Some are of ports that were just closed.

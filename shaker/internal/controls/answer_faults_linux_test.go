@@ -143,6 +143,16 @@ var answerFaults = []fault{
 		seen: []check{{test: "TestSourcePortIsTheTargets/fresh/ipv4", says: "refused, connection refused from "}},
 	},
 	{
+		name: "silence after a doubt",
+		is:   "a lost SYN of a repeat is the target's silence, though an answer came before",
+		edits: []edit{{
+			"judge_linux.go",
+			`j.lost < mostLostRepeats {`,
+			`j.lost < mostLostRepeats && !fault("silence after a doubt") {`,
+		}},
+		seen: []check{{test: "TestSilenceAfterADoubt/reuse/ipv4", says: "timed out, want open"}},
+	},
+	{
 		name: "asked again from anywhere",
 		is:   "a probe is made again from any port, also one that is knocked at",
 		edits: []edit{{

@@ -91,8 +91,9 @@ func family(v6 bool) int {
 	return 0
 }
 
-// perHost is the logarithm of how many ports of one host have a knock of their own.
-const perHost = 15
+// perHost is the logarithm of how many ports of one host have a knock of their own. They stay below the ports that probes are sent
+// from: an answer to such a probe may be doubted and asked for again, and then there is more than one handshake.
+const perHost = 14
 
 // host returns an address behind the peer, which tells the kind and number of the target: in 198.18.0.0/15, and in
 // 2001:2::1:0/112 and above, each kind has room for 2^13 hosts.
