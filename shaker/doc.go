@@ -53,8 +53,10 @@
 //     (TestTimeWaitOfRealClients, TestFreshOnly, TestOnlyAnAnsweredSocketIsUsedAgain, TestServerStillInSYNRECV, TestLostRST, TestSequenceAheadOfTheClock,
 //     TestRefusalFromTheSamePort, TestLossyServer).
 //  7. Two hundred milliseconds. What a turn of a loop does is bounded, and nothing in it logs, blocks, or allocates in the steady
-//     state (but for a job that has to wait at its address). Each Open result says whether its silence is proven
-//     (TestNobodyNotices, TestStallIsNotSilence, TestSilenceAgainstTheWire, TestKilledProberIsNotNoticed,
+//     state (but for a job that has to wait at its address). Each Open result says whether its silence is proven.
+//     A target that is not known to be quiet is asked from a socket that is deaf while we leave, so that TCP has nothing to
+//     acknowledge. If it sends data without our ACK, its silence is not proven (TestDataBehindTheAnswer, TestTalkativePeer,
+//     TestManners, TestNoGuard, TestNobodyNotices, TestStallIsNotSilence, TestSilenceAgainstTheWire, TestKilledProberIsNotNoticed,
 //     TestSteadyStateAllocatesNothing).
 //  8. Never wait for a reader. A batch has room for every answer before its probes start (TestResultsKeepTheirOrderAndPlace).
 //  9. Answers before deadlines. A probe expires only after a poll that began after its deadline has not reported it, and after a
@@ -83,7 +85,9 @@
 // follows some 10 ms later; and where that handshake was another process's, or this one's long ago, its RST is believed. In mode Reuse the
 // first probe of an address without TCP timestamps can meet silence, if the kernel gives it the source port of a real client of
 // this host whose connection the target still keeps in TIME-WAIT. So can probes that are under way at the same time, and the
-// first probe after 65,536 other such addresses were remembered. A packet that
+// first probe after 65,536 other such addresses were remembered. A silence can be called proven although an ACK left, if a peer
+// that has not got our ACK sends data in the microseconds of our leaving, and was quiet at four handshakes before, or sends with a hop
+// count of 255, which only a peer on the same link can. No TCP sends so. A packet that
 // was dropped on this host, or an RST of its own firewall, looks like the target's. Without AF_NETLINK the engine does not see that an
 // address was removed, a link went down or lost its carrier, or a route went away, unless the kernel wanted to send a SYN again;
 // Stats.ModeDetail says so. At most Config.MaxInFlightPerAddress probes are in flight to one address and port at a time; the rest

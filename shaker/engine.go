@@ -27,6 +27,7 @@ type Engine struct {
 	doors     doors
 	halfOpen  halfOpen
 	freshOnly freshOnly
+	manners   manners
 	witness   *witness // nil without netlink
 
 	usualDrops uint32        // segments that this kernel counts as dropped in a handshake in which nothing is amiss

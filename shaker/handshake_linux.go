@@ -15,9 +15,12 @@ func (s *shard) left(x *slot, ok bool, before int64) leaving {
 	if !ok { // not seen on any kernel; closing the socket is what leaves then
 		l.took = -1
 	}
-	drops := readDrops(x.fd)
-	l.dropped = drops != x.drops+s.engine.usualDrops
-	x.drops = drops
+	if s.mode == Reuse || !x.deaf {
+		drops := readDrops(x.fd)
+		more := drops != x.drops+s.engine.usualDrops
+		l.dropped, l.hidden = more && !x.deaf, more && x.deaf
+		x.drops = drops
+	}
 	if took > clockGrain { // the time of the last segment outlasts the disconnect
 		var again tcpInfo
 		l.stirred = readInfo(x.fd, &again) != 0 || stirred(sinceACK(&s.info), sinceACK(&again), took)
@@ -109,6 +112,7 @@ func (s *shard) open(i int32, r *Result, again bool) {
 	if stall := s.engine.config.hooks.beforeReading; stall != nil {
 		stall()
 	}
+	manner, provable := s.guard(x)
 	s.engine.halfOpen.left(r.Source.Port(), &x.job)
 	before := clock()
 	known := readInfo(x.fd, &s.info) == 0
@@ -120,6 +124,7 @@ func (s *shard) open(i int32, r *Result, again bool) {
 		stall()
 	}
 	l := s.left(x, left, before)
+	l.exposed = !provable
 
 	if r.Source.Port() == r.Addr.Port() && r.Source.Addr() == r.Addr.Addr().WithZone("") {
 		// The kernel picked the target's own port as source, and the SYN met itself: a simultaneous open (RFC 9293 section
@@ -141,6 +146,7 @@ func (s *shard) open(i int32, r *Result, again bool) {
 		r.Retransmits = s.info.Total_retrans
 		r.RTT = time.Duration(s.info.Rtt) * time.Microsecond
 		s.learn(&x.job, r.Options)
+		s.observe(x, manner, l.hidden, r.Silence)
 	}
 	s.finish(i, r, again && left && x.usesLeft > 0)
 }
@@ -336,9 +342,12 @@ func (s *shard) takeSocket(v6, fresh bool) (int32, syscall.Errno) {
 	if !fresh {
 		if i := s.table.takeIdle(v6, s.random()); i != none {
 			x := &s.table.slots[i]
-			x.usesLeft--
-			x.reused = true
-			return i, 0
+			if !x.deaf || setLeastHopCount(x.fd, x.v6, anyHopCount) == 0 {
+				x.usesLeft--
+				x.reused, x.deaf = true, false
+				return i, 0
+			}
+			s.discard(i) // it would hear no answer
 		}
 	}
 	i := s.table.takeVacant()
@@ -354,12 +363,12 @@ func (s *shard) takeSocket(v6, fresh bool) (int32, syscall.Errno) {
 	if errno == 0 {
 		x := &s.table.slots[i]
 		if errno = s.poller.watch(fd, token{uint32(i), x.generation}); errno == 0 {
+			x.fd, x.v6, x.drops, x.reused, x.deaf, x.usesLeft = int32(fd), v6, 0, false, false, 0
+			if !fresh && s.mode == Reuse {
+				x.usesLeft = uint16(leastUses - 1 + s.random()%(mostUses-leastUses+1))
+			}
 			if opened := s.engine.config.hooks.opened; opened != nil {
 				opened(fd)
-			}
-			x.fd, x.v6, x.drops, x.reused, x.usesLeft = int32(fd), v6, 0, false, 0
-			if !fresh {
-				x.usesLeft = uint16(leastUses - 1 + s.random()%(mostUses-leastUses+1))
 			}
 			s.counters.SocketsOpened++
 			return i, 0

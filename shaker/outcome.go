@@ -116,7 +116,8 @@ const (
 	Proven
 	// Broken: the kernel had sent an ACK before we left.
 	Broken
-	// Unproven: neither can be shown, because the loop came too late to be sure.
+	// Unproven: neither can be shown. The loop came too late, the peer sent something more, or it has sent data without our ACK
+	// at the handshake before.
 	Unproven
 )
 

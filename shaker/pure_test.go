@@ -456,21 +456,23 @@ func TestSilenceNeedsAllThree(t *testing.T) {
 		leaving
 		want Silence
 	}{
-		{counters{1, 0, 1, 0, false}, leaving{50 * time.Microsecond, false, false}, Proven},
-		{counters{3, 2, 1, 10 * ms, false}, leaving{ms, false, false}, Proven}, // two SYNs more, no ACK
-		{counters{1, 0, 1, 189 * ms, false}, leaving{ms / 2, false, false}, Proven},
-		{counters{1, 0, 1, 189 * ms, false}, leaving{ms, false, false}, Unproven},
-		{counters{1, 0, 1, 0, false}, leaving{50 * ms, false, false}, Proven},  // stopped between reading and leaving
-		{counters{1, 0, 1, 0, false}, leaving{50 * ms, false, true}, Unproven}, // and something came
-		{counters{1, 0, 1, 0, false}, leaving{190 * ms, false, false}, Unproven},
+		{counters{1, 0, 1, 0, false}, leaving{50 * time.Microsecond, false, false, false, false}, Proven},
+		{counters{3, 2, 1, 10 * ms, false}, leaving{ms, false, false, false, false}, Proven}, // two SYNs more, no ACK
+		{counters{1, 0, 1, 189 * ms, false}, leaving{ms / 2, false, false, false, false}, Proven},
+		{counters{1, 0, 1, 189 * ms, false}, leaving{ms, false, false, false, false}, Unproven},
+		{counters{1, 0, 1, 0, false}, leaving{50 * ms, false, false, false, false}, Proven},  // stopped between reading and leaving
+		{counters{1, 0, 1, 0, false}, leaving{50 * ms, false, true, false, false}, Unproven}, // and something came
+		{counters{1, 0, 1, 0, false}, leaving{ms, false, false, true, false}, Unproven},      // no guard
+		{counters{1, 0, 1, 0, true}, leaving{ms, false, false, true, false}, Proven},         // but it was reset before
+		{counters{1, 0, 1, 0, false}, leaving{190 * ms, false, false, false, false}, Unproven},
 		{counters{1, 0, 1, time.Second, false}, leaving{}, Unproven},
-		{counters{1, 0, 2, 0, false}, leaving{}, Unproven},                 // something came after the SYN-ACK
-		{counters{1, 0, 1, 0, false}, leaving{0, true, false}, Unproven},   // a duplicate SYN-ACK came, perhaps after the reading
-		{counters{1, 0, 1, 0, false}, leaving{-1, false, false}, Unproven}, // never left
-		{counters{1, 0, 2, time.Second, true}, leaving{-1, true, false}, Proven},
+		{counters{1, 0, 2, 0, false}, leaving{}, Unproven},                               // something came after the SYN-ACK
+		{counters{1, 0, 1, 0, false}, leaving{0, true, false, false, false}, Unproven},   // a duplicate SYN-ACK came, perhaps after the reading
+		{counters{1, 0, 1, 0, false}, leaving{-1, false, false, false, false}, Unproven}, // never left
+		{counters{1, 0, 2, time.Second, true}, leaving{-1, true, false, false, false}, Proven},
 		{counters{2, 0, 1, 0, false}, leaving{}, Broken}, // a duplicate SYN-ACK
 		{counters{3, 1, 1, 0, false}, leaving{}, Broken},
-		{counters{2, 0, 2, time.Second, true}, leaving{time.Second, true, false}, Broken},
+		{counters{2, 0, 2, time.Second, true}, leaving{time.Second, true, false, false, false}, Broken},
 	} {
 		if got := silence(c.counters, c.leaving); got != c.want {
 			t.Errorf("silence(%+v, %+v) = %s, want %s", c.counters, c.leaving, got, c.want)

@@ -22,6 +22,8 @@ type leaving struct {
 	took    time.Duration // from before they were read until after it was disconnected; negative if it was not
 	dropped bool          // TCP has dropped a segment of this handshake meanwhile, or before
 	stirred bool          // TCP has taken a segment of this handshake meanwhile
+	exposed bool          // the peer may have sent data meanwhile, and nothing has kept it from TCP; see guard
+	hidden  bool          // a deaf socket has kept a segment from TCP; no matter for the silence
 }
 
 // silence reads from the counters and the leaving whether an ACK has left before we did.
@@ -32,7 +34,8 @@ type leaving struct {
 //   - The timer. The time since the SYN-ACK, and the time that reading and leaving took, must stay below its delay. A segment that
 //     came after the SYN-ACK resets the kernel's clock of that time, and then nothing is known of it.
 //   - A segment of the peer's. A duplicate SYN-ACK, and whatever else a peer can send that has no ACK of ours, but an RST, TCP drops
-//     and counts (tcp_validate_incoming, net/ipv4/tcp_input.c). What it takes in place of dropping it resets that clock: see stirred.
+//     and counts (tcp_validate_incoming, net/ipv4/tcp_input.c). Data and a FIN it takes and acknowledges at once. So a target that
+//     may send these is asked from a deaf socket, which gives them to nobody; see guard.
 //
 // Each of these was seen to call a broken silence kept where the others alone were asked.
 func silence(c counters, l leaving) Silence {
@@ -41,7 +44,7 @@ func silence(c counters, l leaving) Silence {
 		return Broken
 	case c.dead:
 		return Proven
-	case l.took >= 0 && !l.dropped && !l.stirred && c.received <= 1 && c.sinceAnswer+l.took < ackDue:
+	case l.took >= 0 && !l.dropped && !l.stirred && !l.exposed && c.received <= 1 && c.sinceAnswer+l.took < ackDue:
 		return Proven
 	default:
 		return Unproven
@@ -49,6 +52,7 @@ func silence(c counters, l leaving) Silence {
 }
 
 // stirred reports whether a segment came between two readings of the time since the last one, which lay apart from each other.
-// One that came less than clockGrain after the first reading is not found: so of a peer that sends data or a FIN without having
-// got our ACK, which no TCP does, an ACK could escape us if it came in the microseconds of our leaving.
+// One that came less than clockGrain after the first reading is not found. So an ACK can leave unnoticed in the microseconds of our
+// leaving if a peer that has not got our ACK sends: data, after it was quiet at four handshakes; or anything with a hop count of 255,
+// which only a peer on the same link can. No TCP sends so.
 func stirred(first, second, apart time.Duration) bool { return second+clockGrain < first+apart }

@@ -22,6 +22,7 @@ const (
 	tcpSynSent     = 2
 	tcpSynRecv     = 3
 	tcpClose       = 7
+	tcpCloseWait   = 8
 )
 
 // openSocket opens a socket that holds back the last ACK, sends an RST when it leaves, and is not inherited.

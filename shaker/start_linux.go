@@ -35,7 +35,7 @@ func start(config Config) (*Engine, error) {
 		config: config,
 		bound:  bound, boundDetail: bound.detail(config.MaxInFlight),
 		limit: max(config.Shards, min(config.MaxInFlightPerAddress, (high-low+1)/2)),
-		doors: newDoors(), halfOpen: newHalfOpen(), freshOnly: newFreshOnly(),
+		doors: newDoors(), halfOpen: newHalfOpen(), freshOnly: newFreshOnly(), manners: newManners(),
 	}
 	portRange := uint32(low) | uint32(high)<<16
 	e.chooseMode(portRange)

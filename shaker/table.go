@@ -24,6 +24,7 @@ type slot struct {
 	state      slotState
 	v6         bool
 	reused     bool // the socket has had a probe before the last one that took it
+	deaf       bool // the socket has the least hop count that lets no segment in
 	usesLeft   uint16
 	drops      uint32 // segments that the socket's TCP had dropped when it was last left
 

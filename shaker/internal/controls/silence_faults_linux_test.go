@@ -126,9 +126,52 @@ var silenceFaults = []fault{
 		is:    "a segment that TCP took, and may have acknowledged, after the counters were read is no matter",
 		edits: []edit{{"silence.go", `!l.stirred`, `(fault("taken ignored") || !l.stirred)`}},
 		seen: []check{
-			{test: "TestSilenceAgainstTheWire/fresh/ipv6", says: "silence proven: the wire says"},
+			{test: "TestSilenceAgainstTheWire/reuse/ipv6", says: "silence proven: the wire says"},
 			{test: "TestSilenceNeedsAllThree", says: "= proven, want unproven"},
 		},
+	},
+	{
+		name: "no guard",
+		is:   "what a peer sends without our ACK reaches TCP, and may be acknowledged, after the counters were read",
+		edits: []edit{
+			{"guard_linux.go", `if s.mode == Reuse && of == quiet {`, `if fault("no guard") || s.mode == Reuse && of == quiet {`},
+		},
+		seen: []check{
+			{test: "TestDataBehindTheAnswer/reuse/ipv4/data", says: "silence proven, and we sent [SYN ACK RST]"},
+			{test: "TestDataBehindTheAnswer/fresh/ipv6/data", says: "silence proven, and we sent [SYN ACK RST]"},
+			{test: "TestDataBehindTheAnswer/fresh/ipv4/data_with_a_gap", says: "silence proven, and we sent [SYN ACK RST]"},
+		},
+	},
+	{
+		name:  "exposure ignored",
+		is:    "a silence is called proven where the peer may have sent data",
+		edits: []edit{{"silence.go", `!l.exposed`, `(fault("exposure ignored") || !l.exposed)`}},
+		seen: []check{
+			{test: "TestNoGuard/reuse/ipv4/not_deaf", says: "silence proven, want unproven"},
+			{test: "TestSilenceNeedsAllThree", says: "= proven, want unproven"},
+		},
+	},
+	{
+		name:  "manners forgotten",
+		is:    "a target that has sent data without our ACK is believed at the next handshake",
+		edits: []edit{{"guard_linux.go", `x.deaf && of != talkative`, `x.deaf && (fault("manners forgotten") || of != talkative)`}},
+		seen:  []check{{test: "TestManners/reuse/ipv4", says: "silence proven, and then manner 1; want unproven, 1"}},
+	},
+	{
+		name:  "hidden is quiet",
+		is:    "a target whose data a deaf socket did not get counts as quiet",
+		edits: []edit{{"guard_linux.go", `case hidden:`, `case hidden && !fault("hidden is quiet"):`}},
+		seen:  []check{{test: "TestHiddenSegmentsCount/reuse/ipv4", says: "manner 4"}},
+	},
+	{
+		name: "deaf socket",
+		is:   "the least hop count of a socket's last use is kept for its next, which no answer reaches",
+		edits: []edit{{
+			"handshake_linux.go",
+			`if !x.deaf || setLeastHopCount`,
+			`if !x.deaf || fault("deaf socket") || setLeastHopCount`,
+		}},
+		seen: []check{{test: "TestNoGuard/reuse/ipv6/deaf", says: "no more results"}},
 	},
 	{
 		name: "resent SYNs as ACKs",

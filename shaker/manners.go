@@ -1,0 +1,75 @@
+package shaker
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"sync/atomic"
+)
+
+// manner is how a target behaves between its SYN-ACK and our RST. It has no ACK of ours then, so TCP sends nothing.
+type manner uint8
+
+const (
+	// unknown is the zero value: the target was not asked yet, or sent something that is no data, such as a second SYN-ACK.
+	unknown manner = iota
+	// quiet stands behind three manners that need no names: 1 to 3 handshakes of a deaf socket without another segment.
+	quiet manner = 4
+	// talkative: the target has sent data or a FIN.
+	talkative manner = 7
+)
+
+// better is the manner after one more quiet handshake. A talkative target begins anew.
+func (m manner) better() manner {
+	if m >= quiet {
+		return unknown + 1
+	}
+	return m + 1
+}
+
+// manners remembers how targets behave. The shards share it. There is a cell for all targets whose prints end alike, for the last of
+// them; one that was put out is unknown again.
+//
+// A peer that always sends data behind its SYN-ACK is found out at its first handshakes: more than 99 of 100 show the data in the
+// counters. Then none of its silences is proven. A peer that is quiet at four handshakes and sends data at a later one is found out
+// by the same odds.
+type manners struct {
+	seed  maphash.Seed
+	cells []atomic.Uint64 // a print, and in its lowest three bits a manner; 0: none
+}
+
+const (
+	mannersCells = 1 << 17 // a megabyte
+	mannerBits   = 7
+)
+
+func newManners() manners {
+	return manners{maphash.MakeSeed(), make([]atomic.Uint64, mannersCells)}
+}
+
+// cell returns the print of a job's target, without a manner and never 0, and its cell.
+func (m *manners) cell(j *job) (print uint64, cell *atomic.Uint64) {
+	var b [22]byte
+	ip := j.addr.Addr().As16()
+	copy(b[:], ip[:])
+	binary.NativeEndian.PutUint16(b[16:], j.addr.Port())
+	binary.NativeEndian.PutUint32(b[18:], j.scope)
+	print = maphash.Bytes(m.seed, b[:])&^mannerBits | 1<<63
+	return print, &m.cells[print>>3%mannersCells]
+}
+
+// of returns what is known of a target.
+func (m *manners) of(j *job) manner {
+	print, cell := m.cell(j)
+	if known := cell.Load(); known&^mannerBits == print {
+		return manner(known & mannerBits)
+	}
+	return unknown
+}
+
+// set notes what is known of a target.
+func (m *manners) set(j *job, now manner) {
+	print, cell := m.cell(j)
+	if next := print | uint64(now); cell.Load() != next {
+		cell.Store(next)
+	}
+}
