@@ -98,14 +98,15 @@ func TestTalkativePeer(t *testing.T) {
 			probes = 100_000
 		}
 		var mu sync.Mutex
-		acked := map[netip.AddrPort]bool{} // by our port, of the probe under way from it
-		said := map[netip.AddrPort]uint64{}
+		type ends struct{ from, to netip.AddrPort }
+		acked := map[ends]bool{} // of the probe under way between them
+		said := 0                // ACKs
 		var resets atomic.Uint64
 		testnet.NewQuietPeer(t, func(p *testnet.Peer, s *testnet.Segment) {
 			switch s.Kind() {
 			case "SYN":
 				mu.Lock()
-				acked[s.From] = false
+				acked[ends{s.From, s.To}] = false
 				mu.Unlock()
 				answer := s.SYNACK(true)
 				p.Send(answer)
@@ -114,8 +115,8 @@ func TestTalkativePeer(t *testing.T) {
 				}
 			case "ACK":
 				mu.Lock()
-				acked[s.From] = true
-				said[s.From]++
+				acked[ends{s.From, s.To}] = true
+				said++
 				mu.Unlock()
 			case "RST":
 				resets.Add(1)
@@ -143,14 +144,14 @@ func TestTalkativePeer(t *testing.T) {
 						continue
 					}
 					proven++
-					if acked[r.Source] {
+					if acked[ends{r.Source, r.Addr}] {
 						wrong++
 					}
 				}
 				mu.Unlock()
 			}
 			e.Close()
-			t.Logf("%d targets: of %d probes %d proven, %d of them wrong; %d ports saw an ACK", targets, probes, proven, wrong, len(said))
+			t.Logf("%d targets: of %d probes %d proven, %d of them wrong; %d ACKs seen", targets, probes, proven, wrong, said)
 			if wrong > 0 {
 				t.Errorf("%d of %d silences called proven whose ACK was seen", wrong, probes)
 			}
