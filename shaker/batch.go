@@ -10,7 +10,8 @@ import (
 // complete, [Engine.Open] one that grows by Add until Finish.
 //
 // One answer: each accepted probe gives exactly one Result, also when the context ends, which answers with Canceled all that
-// has no answer yet at once and closes its sockets within milliseconds, and when the engine closes. A Batch whose reader goes away must have
+// is in flight or waits, and closes its sockets within milliseconds; and when the engine closes. A silence that is being witnessed then
+// is answered as what it is, within some 100 ms. A Batch whose reader goes away must have
 // its context canceled; otherwise its probes run on to their ends.
 //
 // Never wait for a reader: the room for a probe's result is made when the probe is added, so a loop neither blocks nor

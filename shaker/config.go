@@ -54,7 +54,7 @@ type Config struct {
 
 	// MaxInFlight bounds the probes in flight, for all shards together; beyond it probes wait, under their contexts, and their
 	// timeouts with them. 0 means DefaultMaxInFlight. What a probe holds cuts it down: a file descriptor and, while it meets
-	// silence, 5.4 KB of kernel memory and a page of tcp_mem; So the bound in force is
+	// silence, 5.4 KB of kernel memory and a page of tcp_mem. So the bound in force is
 	//
 	//	min(MaxInFlight, RLIMIT_NOFILE − ReservedDescriptors, tcp_mem[1] / 2), but at least one per shard
 	//

@@ -30,6 +30,8 @@ type Engine struct {
 	manners   manners
 	witness   *witness // nil without netlink
 
+	translated [2]atomic.Bool // by family: link-local source addresses reach other networks, see usable
+
 	usualDrops uint32        // segments that this kernel counts as dropped in a handshake in which nothing is amiss
 	turn       atomic.Uint32 // which shard the next small batch goes to
 	closed     atomic.Bool

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The least hop counts that a socket is given: one that keeps out every segment that a router has forwarded or that another host
-// sends with its usual hop count, and none.
+// The least hop counts of a socket. Hosts send with a hop count of 64 or 128, and each router lowers it, so deafHopCount keeps out
+// all segments. anyHopCount keeps out none.
 const (
 	deafHopCount = 255
 	anyHopCount  = 0

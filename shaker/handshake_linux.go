@@ -140,6 +140,7 @@ func (s *shard) open(i int32, r *Result, again bool) {
 		return
 	}
 	r.Outcome, r.Silence = Open, Unproven
+	s.answeredFrom(r.Source.Addr(), r.Addr.Addr())
 	if known {
 		r.Silence = silence(countersOf(&s.info), l)
 		r.Options = Options(s.info.Options) & allOptions

@@ -27,7 +27,7 @@ func (s *shard) expired(i int32) {
 	case resendFailed(&s.info):
 		r.Outcome, r.Errno = LocalError, s.soft
 		r.Cause, r.Event = resendFailedWith(s.soft)
-	case !usable(r.Source.Addr(), r.Addr.Addr()):
+	case !s.usable(r.Source.Addr(), r.Addr.Addr()):
 		r.Outcome, r.Cause, r.Event = LocalError, NoRoute, NoSource
 	default:
 		r.Outcome = TimedOut
@@ -48,15 +48,24 @@ func (s *shard) expired(i int32) {
 func resendFailed(info *tcpInfo) bool { return uint32(info.Retransmits) > info.Total_retrans }
 
 // usable reports whether a target can answer to a source address. 0.0.0.0 is nobody's (RFC 1122 section 3.2.1.3), and no router
-// forwards to a link-local address (RFC 3927 section 2.6.2, RFC 4291 section 2.5.6).
-func usable(source, target netip.Addr) bool {
+// forwards to a link-local address (RFC 3927 section 2.6.2, RFC 4291 section 2.5.6). Some hosts have a router that translates
+// them. There another target has answered before, and silence is the target's.
+func (s *shard) usable(source, target netip.Addr) bool {
 	switch {
 	case !source.IsValid():
 		return true // the kernel did not say
 	case source.IsUnspecified():
 		return false
 	default:
-		return !source.IsLinkLocalUnicast() || target.IsLinkLocalUnicast()
+		return !source.IsLinkLocalUnicast() || target.IsLinkLocalUnicast() ||
+			s.engine.translated[pool(source.Is6())].Load()
+	}
+}
+
+// answeredFrom notes that a target has answered to a source address, see usable.
+func (s *shard) answeredFrom(source, target netip.Addr) {
+	if source.IsLinkLocalUnicast() && !target.IsLinkLocalUnicast() {
+		s.engine.translated[pool(source.Is6())].Store(true)
 	}
 }
 
@@ -100,6 +109,7 @@ func (s *shard) judge(i int32) bool {
 		return false
 	case isReset(errno, &s.info):
 		r.Outcome, r.Errno = Refused, errno
+		s.answeredFrom(r.Source.Addr(), r.Addr.Addr())
 		if s.engine.halfOpen.reset(r.Source.Port(), &x.job) && x.job.stale < mostStaleRepeats {
 			x.job.stale++
 			s.repeat(i, &r, &s.counters.StaleResets)

@@ -12,7 +12,7 @@ type manner uint8
 const (
 	// unknown is the zero value: the target was not asked yet, or sent something that is no data, such as a second SYN-ACK.
 	unknown manner = iota
-	// quiet stands behind three manners that need no names: 1 to 3 handshakes of a deaf socket without another segment.
+	// quiet: the target sent nothing but its SYN-ACK at four handshakes with a deaf socket. Lower numbers count them.
 	quiet manner = 4
 	// talkative: the target has sent data or a FIN.
 	talkative manner = 7

@@ -1,6 +1,7 @@
 package shaker
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -63,6 +64,16 @@ func TestNeighbourBehindADeadWire(t *testing.T) {
 		l := listenAt(t, h, x.host)
 		e := newEngine(t, Config{Mode: mode, Shards: 1})
 		check(t, e, patient(t), l.Addr, patience, Open)
+		second, bits := netip.MustParseAddr("198.51.100.9"), 24
+		if f.v6 {
+			second, bits = netip.MustParseAddr("2001:db8:51::9"), 64
+		}
+		if err := h.SendFrom(second, x.host, bits); err != nil { // over IPv4 the kernel reports from the first address all the same
+			t.Fatal(err)
+		}
+		if r := check(t, e, patient(t), l.Addr, patience, Open); r.Source.Addr() != second {
+			t.Errorf("sent from %s", r.Source)
+		}
 		if err := h.ForgetNeighbour(x.host); err != nil {
 			t.Fatal(err)
 		}

@@ -116,8 +116,8 @@ const (
 	Proven
 	// Broken: the kernel had sent an ACK before we left.
 	Broken
-	// Unproven: neither can be shown. The loop came too late, the peer sent something more, or it has sent data without our ACK
-	// at the handshake before.
+	// Unproven: neither can be shown. The loop came too late, the peer sent something more, it has sent data without our ACK at an
+	// earlier handshake, or the kernel lets us set no least hop count.
 	Unproven
 )
 

@@ -83,7 +83,8 @@ func TestTimeWaitOfRealClients(t *testing.T) {
 		}
 		const addresses = 12
 		silentFirst := 0
-		for k := 0; k < addresses && !t.Failed(); k++ {
+		seen := func() bool { return mode == Fresh || silentFirst > 0 }
+		for k := 0; (k < addresses || !seen() && k < 5*addresses) && !t.Failed(); k++ {
 			l := listenAt(t, h, x.host)
 			realClients(t, l, x.near, low, ports)
 			warm()
@@ -121,7 +122,7 @@ func TestTimeWaitOfRealClients(t *testing.T) {
 				testnet.Sysctl(t, "net/ipv4/tcp_timestamps", "0")
 			})
 		}
-		t.Logf("%d of %d first probes were silent", silentFirst, addresses)
+		t.Logf("%d first probes were silent", silentFirst)
 		if (silentFirst == 0) == (mode == Reuse) {
 			t.Error("the sequence numbers were no matter: this proves nothing")
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/CarterTsai/tcp-shaker/shaker/hostnet"
+	"golang.org/x/sys/unix"
 )
 
 // doubt is a result that may be our own side's fault. The witness judges it before the batch gets it.
@@ -19,7 +20,7 @@ const (
 	// lookEvery is the least time between two looks at the host's network. Each costs about two wake-ups and two system calls, so
 	// all doubts of this time share one.
 	lookEvery = 5 * time.Millisecond
-	// lookPatience bounds how long results wait for a look. Whoever changes the network makes the kernel's answers wait.
+	// lookPatience bounds how long results wait for a look. The kernel does not answer while another program changes the network.
 	lookPatience = 100 * time.Millisecond
 )
 
@@ -122,9 +123,11 @@ func (w *witness) run() {
 		taken = w.take(taken[:0], next)
 		late.Reset(lookPatience)
 		judged := next.judge(looks, late.C)
-		settleAll(taken, next.findings, judged)
-		if !judged { // the other goroutine still has it
-			next = nil
+		if judged {
+			settleAll(taken, next.findings)
+		} else {
+			settleAll(taken, nil)
+			next = nil // the other goroutine still has it
 		}
 	}
 	late.Stop()
@@ -171,12 +174,12 @@ func (l *look) judge(looks chan<- *look, late <-chan time.Time) bool {
 	}
 }
 
-// settleAll gives all doubts back to their shards. Without a look that ended in time, nothing is known of them.
-func settleAll(taken []asked, findings []hostnet.Finding, judged bool) {
+// settleAll gives all doubts back to their shards. Without findings, because no look ended in time, nothing is known of them.
+func settleAll(taken []asked, findings []hostnet.Finding) {
 	for _, a := range taken {
 		for i := range a.all {
 			found := hostnet.Finding{Loss: hostnet.Unsure}
-			if judged {
+			if len(findings) > 0 {
 				found, findings = findings[0], findings[1:]
 			}
 			settle(&a.all[i].result, found)
@@ -204,7 +207,7 @@ func (s *shard) doubtful(r *Result) bool {
 	case TimedOut:
 		return true
 	case Unreachable:
-		return r.ICMP.neighbour() && r.ICMP.From == r.Source.Addr()
+		return r.ICMP.neighbour() && s.isOurs(r.ICMP.From) // which need not be the source address
 	case LocalError:
 		return r.Event == ResendFailed || r.Event == RouteLost
 	default:
@@ -238,7 +241,10 @@ func eventOf(found hostnet.Finding) (Event, Cause) {
 	case hostnet.Nothing:
 		return NoEvent, NoCause
 	case hostnet.RouteLost:
-		return RouteLost, refusedToSend(found.Errno)
+		if found.Errno == unix.EACCES { // a route of type prohibit
+			return RouteLost, LocalFiltered
+		}
+		return RouteLost, NoRoute
 	case hostnet.AddressLost:
 		return AddressLost, NoRoute
 	case hostnet.LinkDown:

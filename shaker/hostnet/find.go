@@ -62,7 +62,7 @@ func (l *Look) Find(p *Packet) Finding {
 	if target.IsLoopback() && source.IsLoopback() {
 		return Finding{}
 	}
-	at, present := l.state.present(source)
+	at, only, present := l.state.present(source, p.Scope)
 	if !present || at.since > p.Since {
 		return Finding{Loss: l.whyAddress(source, at, present, p.Since)}
 	}
@@ -71,13 +71,15 @@ func (l *Look) Find(p *Packet) Finding {
 	}
 	through := at.link
 	quiet := l.state.changed < p.Since && !l.state.dark()
-	if own, known := l.state.links[at.link]; !quiet || !known || own.loopback {
+	if own, known := l.state.links[at.link]; !quiet || !only || !known || !own.up || own.loopback {
 		link, errno, ok := l.ask.route(p)
 		switch {
 		case !ok:
 			return Finding{Loss: Unsure}
 		case errno != 0:
 			return Finding{Loss: l.whyRoute(at.link, p.Since), Errno: errno}
+		case l.state.gapFor(target, p.Since): // with rp_filter the kernel drops an answer that comes in the gap
+			return Finding{Loss: l.whyRoute(link, p.Since)}
 		}
 		through = link
 	}
@@ -104,8 +106,46 @@ func (l *Look) whyRoute(link int32, since int64) Loss {
 	return RouteLost
 }
 
-// judge says whether a link worked from since until now.
+// judge says whether a link worked from since until now, and what it stands on. A bridge or a bond works as long as one of its
+// ports does. The kernel tells the upper link of a lost carrier up to a second later than the lower one.
 func (l *Look) judge(index int32, since int64) Loss {
+	loss := l.judgeOne(index, since)
+	for depth := 0; loss == Nothing && depth < mostDepth; depth++ {
+		if lower := l.read[index].lower; lower != 0 && lower != index {
+			if _, known := l.state.links[lower]; known { // else it is in another namespace
+				index = lower
+				loss = l.judgeOne(index, since)
+				continue
+			}
+		}
+		port, ports := l.bestPort(index, since)
+		if !ports {
+			break
+		}
+		index, loss = port, l.judgeOne(port, since)
+	}
+	return loss
+}
+
+// mostDepth bounds how many links stand on one another.
+const mostDepth = 8
+
+// bestPort returns a port of a bridge or bond that works, or else any, and whether there are ports.
+func (l *Look) bestPort(master int32, since int64) (port int32, ports bool) {
+	for index, link := range l.state.links {
+		if link.master != master {
+			continue
+		}
+		port, ports = index, true
+		if l.judgeOne(index, since) == Nothing {
+			break
+		}
+	}
+	return port, ports
+}
+
+// judgeOne says whether a link itself worked from since until now.
+func (l *Look) judgeOne(index int32, since int64) Loss {
 	now, read := l.read[index]
 	if !read {
 		now = l.readLink(index)

@@ -29,7 +29,7 @@ func (k *fakeKernel) link(index int32) (r reading, at int64, exists, known bool)
 }
 
 var (
-	works    = reading{up: true, carrier: true}
+	works    = reading{up: true, carrier: true, counted: true}
 	loopback = reading{up: true, carrier: true, loopback: true}
 	source   = netip.MustParseAddrPort("192.0.2.1:40000")
 	target   = netip.MustParseAddrPort("198.51.100.7:443")
@@ -62,6 +62,33 @@ func TestFind(t *testing.T) {
 		{"nothing happened", func(*State, *fakeKernel, *Packet) {}, Finding{}, 0},
 		{"something happened before", func(s *State, _ *fakeKernel, _ *Packet) { s.change(before) }, Finding{}, 0},
 		{"something else happened", func(s *State, _ *fakeKernel, _ *Packet) { s.setLink(9, works, later) }, Finding{}, 1},
+		{"the route was away", func(s *State, _ *fakeKernel, _ *Packet) {
+			s.addGap(netip.MustParsePrefix("198.51.100.0/24"), later)
+		}, Finding{Loss: RouteLost}, 1},
+		{"another route was away", func(s *State, _ *fakeKernel, _ *Packet) {
+			s.addGap(netip.MustParsePrefix("203.0.113.0/24"), later)
+		}, Finding{}, 1},
+		{"the route was away before", func(s *State, _ *fakeKernel, _ *Packet) {
+			s.addGap(netip.MustParsePrefix("198.51.100.0/24"), before)
+		}, Finding{}, 0},
+		{"a message knows flags alone", func(s *State, k *fakeKernel, _ *Packet) {
+			s.setLink(2, reading{up: true, carrier: true, counted: true, losses: 7}, before)
+			s.setLink(2, reading{up: true, carrier: true}, before)
+			s.setLink(2, reading{up: true, carrier: true, counted: true, losses: 7}, later)
+			k.links[2] = reading{up: true, carrier: true, counted: true, losses: 7}
+		}, Finding{}, 0},
+		{"two links have the address, and one of them is down", func(s *State, k *fakeKernel, _ *Packet) {
+			s.setLink(3, works, Always)
+			s.addAddress(source.Addr(), 3, 24, Always)
+			s.setLink(2, reading{}, before)
+			k.links[2], k.routed = reading{}, 3
+		}, Finding{}, 1},
+		{"the address is away from the link of the zone", func(s *State, _ *fakeKernel, p *Packet) {
+			s.setLink(3, works, Always)
+			s.addAddress(source.Addr(), 3, 24, Always)
+			s.removeAddress(source.Addr(), 2, 24, later)
+			p.Scope = 2
+		}, Finding{Loss: AddressLost}, 0},
 		{"another link is dark", func(s *State, _ *fakeKernel, _ *Packet) { s.setLink(9, reading{up: true}, before) }, Finding{}, 1},
 		{"messages were lost before", func(s *State, _ *fakeKernel, _ *Packet) { s.unsure = before }, Finding{}, 0},
 		{"messages were lost", func(s *State, _ *fakeKernel, _ *Packet) { s.unsure = later }, Finding{Loss: Unsure}, 0},
@@ -112,7 +139,7 @@ func TestFind(t *testing.T) {
 		}, Finding{Loss: LinkDown}, 1},
 		{"the carrier is lost, and no message says so yet", func(_ *State, k *fakeKernel, _ *Packet) { k.links[2] = reading{up: true} }, Finding{Loss: CarrierLost}, 0},
 		{"the carrier was lost, and no message says so yet", func(_ *State, k *fakeKernel, _ *Packet) {
-			k.links[2] = reading{up: true, carrier: true, losses: 1}
+			k.links[2] = reading{up: true, carrier: true, counted: true, losses: 1}
 		}, Finding{Loss: CarrierLost}, 0},
 		{"the carrier was lost long before", func(s *State, k *fakeKernel, _ *Packet) {
 			s.setLink(2, reading{up: true}, before)
@@ -160,10 +187,10 @@ func TestStatesDoNotChange(t *testing.T) {
 	c.addAddress(netip.MustParseAddr("127.0.0.1"), 2, 24, 9)
 	c.removeLink(2, 9)
 	c.removeLocal(localRoute{prefix: netip.MustParsePrefix("127.0.0.0/8")}, 9)
-	if h, ok := s.present(source.Addr()); !ok || h.link != 2 || len(s.links) != 2 || s.changed != Always || !s.Own(netip.MustParseAddr("127.9.9.9")) {
+	if h, _, ok := s.present(source.Addr(), 0); !ok || h.link != 2 || len(s.links) != 2 || s.changed != Always || !s.Own(netip.MustParseAddr("127.9.9.9")) {
 		t.Errorf("the State has changed: %+v", s)
 	}
-	if _, ok := c.present(source.Addr()); ok || c.changed != 9 || c.Own(netip.MustParseAddr("127.9.9.9")) {
+	if _, _, ok := c.present(source.Addr(), 0); ok || c.changed != 9 || c.Own(netip.MustParseAddr("127.9.9.9")) {
 		t.Errorf("the clone has not: %+v", c)
 	}
 }
@@ -179,5 +206,44 @@ func TestAddressesLeftAreBounded(t *testing.T) {
 	}
 	if len(s.left) > mostLeft || len(s.homes) != 0 {
 		t.Errorf("%d addresses remembered, %d there", len(s.left), len(s.homes))
+	}
+}
+
+// TestStackedLinks: a link works only if what it stands on does, and a bridge if one of its ports does.
+func TestStackedLinks(t *testing.T) {
+	const since, now = 10, 20
+	dead := reading{up: true, counted: true}
+	on := func(lower, master int32) reading { r := works; r.lower, r.master = lower, master; return r }
+	for _, c := range []struct {
+		name  string
+		links map[int32]reading // as they are now; since the beginning they work
+		want  Loss
+	}{
+		{"alone", map[int32]reading{2: works}, Nothing},
+		{"on another", map[int32]reading{2: on(3, 0), 3: works}, Nothing},
+		{"on one without carrier", map[int32]reading{2: on(3, 0), 3: dead}, CarrierLost},
+		{"on two, the last without carrier", map[int32]reading{2: on(3, 0), 3: on(4, 0), 4: dead}, CarrierLost},
+		{"on one in another namespace", map[int32]reading{2: on(77, 0)}, Nothing},
+		{"on itself", map[int32]reading{2: on(2, 0)}, Nothing},
+		{"on one another", map[int32]reading{2: on(3, 0), 3: on(2, 0)}, Nothing},
+		{"a bridge with a dead and a live port", map[int32]reading{2: works, 3: {up: true, counted: true, master: 2}, 4: on(0, 2)}, Nothing},
+		{"a bridge with dead ports", map[int32]reading{2: works, 3: {up: true, counted: true, master: 2}, 4: {counted: true, master: 2}}, CarrierLost},
+	} {
+		s := stateOf()
+		for index, r := range c.links {
+			was := works
+			was.lower, was.master = r.lower, r.master
+			s.setLink(index, was, Always)
+		}
+		s.changed = Always
+		p := Packet{Source: source, Target: target, Since: since}
+		l := Look{ask: &fakeKernel{links: c.links, now: now}, state: s}
+		got := l.Find(&p).Loss
+		if c.want == CarrierLost && got == LinkDown { // of dead ports any is named
+			got = CarrierLost
+		}
+		if got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
 	}
 }

@@ -15,15 +15,15 @@ const groups = 1<<(unix.RTNLGRP_LINK-1) |
 	1<<(unix.RTNLGRP_IPV4_RULE-1) | 1<<(unix.RTNLGRP_IPV6_RULE-1) |
 	1<<(unix.RTNLGRP_NEXTHOP-1)
 
-// apply notes in s what one message says. What it does not understand changes nothing.
-func apply(s *State, kind uint16, body []byte, now int64) {
+// apply notes in s what one message says. What it does not understand changes nothing. flags are those of the message's header.
+func apply(s *State, kind, flags uint16, body []byte, now int64) {
 	switch kind {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		applyLink(s, kind, body, now)
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 		applyAddress(s, kind, body, now)
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
-		applyRoute(s, kind, body, now)
+		applyRoute(s, kind, flags, body, now)
 	case unix.RTM_NEWRULE, unix.RTM_DELRULE, unix.RTM_NEWNEXTHOP, unix.RTM_DELNEXTHOP:
 		s.change(now)
 	}
@@ -47,14 +47,19 @@ func readingOf(body []byte) reading {
 	flags := binary.NativeEndian.Uint32(body[8:])
 	r := reading{up: flags&unix.IFF_UP != 0, carrier: flags&unix.IFF_LOWER_UP != 0, loopback: flags&unix.IFF_LOOPBACK != 0}
 	eachAttribute(body[unix.SizeofIfInfomsg:], func(kind uint16, value []byte) {
-		if kind == unix.IFLA_CARRIER_DOWN_COUNT {
-			r.losses = number(value)
+		switch kind {
+		case unix.IFLA_CARRIER_DOWN_COUNT:
+			r.losses, r.counted = number(value), true
+		case unix.IFLA_LINK:
+			r.lower = int32(number(value))
+		case unix.IFLA_MASTER:
+			r.master = int32(number(value))
 		}
 	})
 	return r
 }
 
-// applyAddress reads a struct ifaddrmsg. IFA_LOCAL is ours where IFA_ADDRESS is the other end's, and IPv6 has the latter alone.
+// applyAddress reads a struct ifaddrmsg. With IFA_LOCAL, IFA_ADDRESS can be the other end's.
 func applyAddress(s *State, kind uint16, body []byte, now int64) {
 	if len(body) < unix.SizeofIfAddrmsg {
 		return
@@ -82,18 +87,13 @@ func applyAddress(s *State, kind uint16, body []byte, now int64) {
 	}
 }
 
-// applyRoute reads a struct rtmsg. Only local routes are kept; of others it counts that something has changed.
-func applyRoute(s *State, kind uint16, body []byte, now int64) {
+// applyRoute reads a struct rtmsg. Of local routes all are kept, of others the last ends.
+func applyRoute(s *State, kind, flags uint16, body []byte, now int64) {
 	if len(body) < unix.SizeofRtMsg {
 		return
 	}
 	family, bits, routeType := body[0], int(body[1]), body[7]
-	flags := binary.NativeEndian.Uint32(body[8:])
-	if flags&unix.RTM_F_CLONED != 0 {
-		return
-	}
-	if routeType != unix.RTN_LOCAL {
-		s.change(now)
+	if binary.NativeEndian.Uint32(body[8:])&unix.RTM_F_CLONED != 0 {
 		return
 	}
 	r := localRoute{table: uint32(body[4])}
@@ -116,6 +116,13 @@ func applyRoute(s *State, kind uint16, body []byte, now int64) {
 		return
 	}
 	r.prefix = prefix
+	if routeType != unix.RTN_LOCAL {
+		s.change(now)
+		if kind == unix.RTM_DELROUTE || flags&unix.NLM_F_REPLACE != 0 {
+			s.addGap(prefix, now)
+		}
+		return
+	}
 	if kind == unix.RTM_NEWROUTE {
 		s.addLocal(r, now)
 	} else {

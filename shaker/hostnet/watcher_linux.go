@@ -22,6 +22,7 @@ type Watcher struct {
 	mu     sync.Mutex // protects what follows, and the order in which messages are read
 	query  *query
 	buffer []byte
+	stale  bool // messages were lost, and the reading after that failed; the next drain reads again
 }
 
 // receiveBuffer is what the kernel is asked to keep for us between two readings. It gives what net.core.rmem_max allows.
@@ -121,6 +122,10 @@ func (w *Watcher) drain() {
 	defer w.mu.Unlock()
 	old := w.latest.Load()
 	next := old
+	if w.stale {
+		w.discard()
+		next = w.again(next)
+	}
 	for {
 		n, from, err := unix.Recvfrom(w.events, w.buffer, unix.MSG_DONTWAIT)
 		switch {
@@ -143,7 +148,7 @@ func (w *Watcher) drain() {
 			next = old.clone()
 		}
 		now := w.now()
-		eachMessage(w.buffer[:n], func(h *unix.NlMsghdr, body []byte) { apply(next, h.Type, body, now) })
+		eachMessage(w.buffer[:n], func(h *unix.NlMsghdr, body []byte) { apply(next, h.Type, h.Flags, body, now) })
 	}
 }
 
@@ -158,12 +163,12 @@ func (w *Watcher) discard() {
 	}
 }
 
-// again reads everything anew after messages were lost. What was not there before is there since now, and all that waits for an
-// answer now is unsure.
+// again reads everything anew after messages were lost. All is there since now, and whatever waits for an answer now is unsure. If
+// the reading fails, which a change of the network can do to it, each drain tries again, and all is unsure until one succeeds.
 func (w *Watcher) again(old *State) *State {
 	now := w.now()
 	next, err := w.dump(now)
-	if err != nil {
+	if w.stale = err != nil; w.stale {
 		next = old.clone()
 	}
 	next.unsure, next.changed = now, now
@@ -178,14 +183,14 @@ func (w *Watcher) dump(since int64) (*State, error) {
 		kind   uint16
 		length int
 	}{{unix.RTM_GETLINK, unix.SizeofIfInfomsg}, {unix.RTM_GETADDR, unix.SizeofIfAddrmsg}} {
-		if err := w.query.dump(d.kind, all[:d.length], func(kind uint16, body []byte) { apply(s, kind, body, since) }); err != nil {
+		if err := w.query.dump(d.kind, all[:d.length], func(kind uint16, body []byte) { apply(s, kind, 0, body, since) }); err != nil {
 			return nil, fmt.Errorf("reading links and addresses: %w", err)
 		}
 	}
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		header := make([]byte, unix.SizeofRtMsg)
 		header[0], header[7] = family, unix.RTN_LOCAL // of all tables; a router can have a million of other types
-		if err := w.query.dump(unix.RTM_GETROUTE, header, func(kind uint16, body []byte) { apply(s, kind, body, since) }); err != nil {
+		if err := w.query.dump(unix.RTM_GETROUTE, header, func(kind uint16, body []byte) { apply(s, kind, 0, body, since) }); err != nil {
 			return nil, fmt.Errorf("reading routes: %w", err)
 		}
 	}

@@ -58,7 +58,7 @@ func TestRealNetwork(t *testing.T) {
 			passing Loss // once it is undone
 		}{
 			{"address", func() error { return wire.DeleteAddress(wire.Own(v6)) }, func() error { return wire.Mend(v6) }, AddressLost, AddressLost},
-			{"route", func() error { return wire.DeleteRoute(v6) }, func() error { return wire.AddRoute(v6) }, RouteLost, Nothing},
+			{"route", func() error { return wire.DeleteRoute(v6) }, func() error { return wire.AddRoute(v6) }, RouteLost, RouteLost},
 			{"carrier", func() error { return wire.SetCarrier(false) }, func() error { return wire.SetCarrier(true) }, CarrierLost, CarrierLost},
 			{"link", func() error { return wire.SetUp(false) }, func() error {
 				return errors.Join(wire.SetUp(true), wire.Mend(false), wire.Mend(true))
@@ -151,9 +151,9 @@ func FuzzMessages(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := newState()
 		for _, kind := range []uint16{unix.RTM_NEWLINK, unix.RTM_DELLINK, unix.RTM_NEWADDR, unix.RTM_DELADDR, unix.RTM_NEWROUTE, unix.RTM_DELROUTE} {
-			apply(s, kind, b, 1)
+			apply(s, kind, unix.NLM_F_REPLACE, b, 1)
 		}
-		eachMessage(b, func(h *unix.NlMsghdr, body []byte) { apply(s, h.Type, body, 2) })
+		eachMessage(b, func(h *unix.NlMsghdr, body []byte) { apply(s, h.Type, h.Flags, body, 2) })
 		for prefix, n := range s.locals {
 			if n < 1 || !prefix.IsValid() {
 				t.Fatalf("%s is there %d times", prefix, n)

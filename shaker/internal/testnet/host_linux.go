@@ -160,6 +160,19 @@ func (h *Host) ForgetNeighbour(ip netip.Addr) error {
 	return request(unix.RTM_DELNEIGH, 0, header, attribute{destination, ip.AsSlice()})
 }
 
+// SendFrom gives this namespace's end a second address, and has it send from there to an address of the host's.
+func (h *Host) SendFrom(second, to netip.Addr, bits int) error {
+	link, err := net.InterfaceByName(nearDevice)
+	if err != nil {
+		return err
+	}
+	if err := addAddress(nearDevice, netip.PrefixFrom(second, bits)); err != nil {
+		return err
+	}
+	return addRoute(unix.RTN_UNICAST, netip.PrefixFrom(to, to.BitLen()),
+		attribute{unix.RTA_OIF, u32(uint32(link.Index))}, attribute{unix.RTA_PREFSRC, second.AsSlice()})
+}
+
 // Cut sets the host's end of the wire down, so that this namespace's end has no carrier.
 func (h *Host) Cut() error {
 	var err error
