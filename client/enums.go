@@ -55,11 +55,11 @@ const (
 	ReasonNameLookupFailed Reason = 22 // the resolver did not answer, or failed, for one family at least; try later
 	ReasonPolicyDenied     Reason = 23 // the service does not probe this address
 	ReasonRateLimited      Reason = 24 // probed as often as the operator allows; try later
-	ReasonTooManyAddresses Reason = 26 // AllAddresses of a name with more addresses than are probed
+	ReasonTooManyAddresses Reason = 26 // a name with more addresses than are probed, and the others could change the verdict
 
-	ReasonNoRoute          Reason = 30 // the service's machine has no route to the address
-	ReasonLocalResources   Reason = 31 // the service's machine had no descriptor, port or memory left
-	ReasonLocalFiltered    Reason = 32 // the service's machine rejected the packet itself
+	ReasonNoRoute          Reason = 30 // the service's machine has, or had for a moment, no way to the address
+	ReasonLocalResources   Reason = 31 // the service's machine lacked something, or its kernel ended the handshake
+	ReasonLocalFiltered    Reason = 32 // the service's machine rejected the packet: firewall, prohibit route, security module
 	ReasonDeadlineExceeded Reason = 33 // the call's deadline passed before the handshake's timeout
 	ReasonShuttingDown     Reason = 34 // the service is shutting down
 	ReasonVantageIsolated  Reason = 35 // the service believes its own network to be cut off

@@ -62,11 +62,11 @@ func (s *session) judge(t *task, a *resolve.Answer) {
 	case tcpshakerv1.AddressPolicy_ADDRESS_POLICY_ANY:
 		addrs, t.note = leaveOut(a)
 	case tcpshakerv1.AddressPolicy_ADDRESS_POLICY_ALL:
-		if len(addrs) > maxAddresses {
-			t.unknown = finding{
-				reason: tcpshakerv1.Reason_REASON_TOO_MANY_ADDRESSES,
-				detail: fmt.Sprintf("the name has %d addresses, and only %d of them were probed", len(addrs), maxAddresses),
-			}
+	}
+	if len(addrs) > maxAddresses {
+		t.unknown = finding{
+			reason: tcpshakerv1.Reason_REASON_TOO_MANY_ADDRESSES,
+			detail: fmt.Sprintf("the name has %d addresses, and only %d of them were probed", len(addrs), maxAddresses),
 		}
 	}
 	if a.IPv4.State.Unknown() || a.IPv6.State.Unknown() {
@@ -81,9 +81,9 @@ func leaveOut(a *resolve.Answer) (addrs []netip.Addr, note string) {
 	if a.IPv4.NoSource == a.IPv6.NoSource {
 		return a.Addrs, ""
 	}
-	note = "its IPv6 addresses were left out, as this host has no address to reach them from"
+	note = "; IPv6 left out: no source address"
 	if a.IPv4.NoSource {
-		note = "its IPv4 addresses were left out, as this host has no address to reach them from"
+		note = "; IPv4 left out: no source address"
 	}
 	for _, addr := range a.Addrs {
 		if addr.Is4() == a.IPv6.NoSource {
@@ -108,8 +108,8 @@ func (t *task) conclude(f finding) finding {
 	switch verdict := verdictOf(f.reason); {
 	case verdict == givesWay && t.unknown.reason != tcpshakerv1.Reason_REASON_UNSPECIFIED:
 		return t.unknown
-	case verdict != reachable && t.note != "":
-		f.detail += "; " + t.note
+	case verdict != reachable && len(f.detail)+len(t.note) <= maxDetail:
+		f.detail += t.note
 	}
 	return f
 }
@@ -137,7 +137,7 @@ func lookupDetail(v4, v6 resolve.State) string {
 	}
 	why := "the resolver says that it failed"
 	if failed == resolve.NoAnswer {
-		why = "no answer from the resolver"
+		why = "no answer in time from the resolver"
 	}
 	return "the name's " + which + " could not be looked up: " + why + other
 }

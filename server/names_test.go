@@ -50,14 +50,14 @@ var halves = []struct {
 	{empty, nxdomain, "NNN", "NNN", 0},
 	{empty, servfail, "FFF", "FFF", 0},
 	{empty, refuses, "FFF", "FFF", 0},
-	{empty, mute, "FFF", "FFF", 300 * time.Millisecond},
+	{empty, mute, "FFF", "FFF", 2 * time.Second},
 
 	{nxdomain, found, "RRR", "UUU", 0},
 	{nxdomain, empty, "NNN", "NNN", 0},
 	{nxdomain, nxdomain, "NNN", "NNN", 0},
 	{nxdomain, servfail, "FFF", "FFF", 0},
 	{nxdomain, refuses, "FFF", "FFF", 0},
-	{nxdomain, mute, "FFF", "FFF", 300 * time.Millisecond},
+	{nxdomain, mute, "FFF", "FFF", 2 * time.Second},
 
 	{servfail, found, "RRF", "UFU", 0},
 	{servfail, empty, "FFF", "FFF", 0},
@@ -74,8 +74,8 @@ var halves = []struct {
 	{refuses, mute, "FFF", "FFF", 10 * time.Second},
 
 	{mute, found, "RRF", "UFU", 300 * time.Millisecond},
-	{mute, empty, "FFF", "FFF", 300 * time.Millisecond},
-	{mute, nxdomain, "FFF", "FFF", 300 * time.Millisecond},
+	{mute, empty, "FFF", "FFF", 2 * time.Second},
+	{mute, nxdomain, "FFF", "FFF", 2 * time.Second},
 	{mute, servfail, "FFF", "FFF", 10 * time.Second},
 	{mute, refuses, "FFF", "FFF", 10 * time.Second},
 	{mute, mute, "FFF", "FFF", 10 * time.Second},
@@ -291,10 +291,10 @@ func TestAnyLeavesOutAFamily(t *testing.T) {
 		want       brief
 		detail     string
 	}{
-		{"no IPv6, refused", true, false, anyOf, refused(), brief{unreachable, rst, "192.0.2.1:80", 0, 1}, "IPv6 addresses were left out"},
+		{"no IPv6, refused", true, false, anyOf, refused(), brief{unreachable, rst, "192.0.2.1:80", 0, 1}, "IPv6 left out: no source address"},
 		{"no IPv6, open", true, false, anyOf, open(), brief{reachable, synAck, "192.0.2.1:80", 1, 1}, ""},
 		{"no IPv6, ALL", true, false, allOf, open(), brief{inconclusive, noRoute, "[2001:db8::1]:80", 1, 1}, "no route"},
-		{"no IPv4", false, true, anyOf, open(), six, "IPv4 addresses were left out"},
+		{"no IPv4", false, true, anyOf, open(), six, "IPv4 left out: no source address"},
 		{"neither", false, false, anyOf, refused(), brief{inconclusive, noRoute, "[2001:db8::1]:80", 0, 1}, "no route"},
 		{"both", true, true, anyOf, refused(), brief{inconclusive, noRoute, "[2001:db8::1]:80", 0, 1}, "no route"},
 	} {
@@ -338,6 +338,9 @@ func TestAllOfManyAddresses(t *testing.T) {
 		{"many.test", refused(), allOf, rst},
 		{"many.test", noPorts(), allOf, ours},
 		{"many.test", open(), anyOf, synAck},
+		{"many.test", refused(), anyOf, tooManyAddresses},
+		{"many.test", refused(), firstOf, rst},
+		{"enough.test", refused(), anyOf, rst},
 		{"many.test", open(), firstOf, synAck},
 		{"enough.test", open(), allOf, synAck},
 	} {

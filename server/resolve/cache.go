@@ -80,9 +80,9 @@ func (c *cache) finish(f *flight) {
 	}
 }
 
-// silence remembers that q got no answer.
-func (c *cache) silence(q question, hasty bool) {
-	f := &flight{question: q, done: make(chan struct{}), hasty: hasty, ended: time.Now()}
+// silence remembers that q got no answer, for as long as some request has waited.
+func (c *cache) silence(q question, hasty bool, waited time.Duration) {
+	f := &flight{question: q, done: make(chan struct{}), hasty: hasty, waited: waited, ended: time.Now()}
 	f.outcome = outcome{state: NoAnswer, err: fmt.Errorf("%w: no answer in time", ErrLookupFailed)}
 	close(f.done)
 	c.put(f)

@@ -35,6 +35,7 @@ type flight struct {
 	waiters  int                // requests that wait; of no meaning once finished
 	cancel   context.CancelFunc // ends the query
 	hasty    bool               // only lookups of both families take it: it was given up after grace
+	waited   time.Duration      // how long a silence was waited for that has not ended by itself; 0: it has
 	until    time.Time          // when it is forgotten, once finished
 	element  *list.Element      // of cache.order, once finished
 }
@@ -49,11 +50,12 @@ func (f *flight) isDone() bool {
 	}
 }
 
-// find returns the flight for q that is under way or remembered, and joins it; nil if there is
-// none. g.mu must be held. Only a lookup of both families takes a hasty failure.
-func (g *Group) find(q question, both bool) *flight {
+// join returns the flight for q that is under way or remembered, and joins it; nil if there is
+// none. g.mu must be held. Only a lookup of both families takes a hasty failure. A request that can wait longer than others have
+// waited in vain asks anew.
+func (g *Group) join(q question, both bool, left time.Duration) *flight {
 	f := g.known.get(q)
-	if f == nil || f.hasty && !both {
+	if f == nil || f.hasty && !both || !f.hasty && f.waited > 0 && left > f.waited {
 		return nil
 	}
 	f.waiters++
@@ -97,8 +99,8 @@ func (g *Group) leave(f *flight, late bool) {
 	}
 	f.cancel()
 	g.known.drop(f)
-	silent := time.Since(f.began) >= patience
-	if late || silent {
-		g.known.silence(f.question, !silent)
+	waited := time.Since(f.began)
+	if silent := waited >= patience; late || silent {
+		g.known.silence(f.question, !silent, waited)
 	}
 }

@@ -89,13 +89,14 @@ func TestFamilies(t *testing.T) {
 		{isEmpty, isFound6, NotFound, Found, 0, nil},
 		{isEmpty, isEmpty, NotFound, NotFound, 0, notFound},
 		{isEmpty, isFailed, NotFound, Failed, 0, failed},
-		{isEmpty, isSilent, NotFound, NoAnswer, grace, failed},
+		{isEmpty, isSilent, NotFound, NoAnswer, patience, failed},
+		{isEmpty, scriptedAnswer{addrs: isFound6.addrs, after: patience - 1}, NotFound, Found, patience - 1, nil},
 		{isFailed, isFound6, Failed, Found, 0, nil},
 		{isFailed, isEmpty, Failed, NotFound, 0, failed},
 		{isFailed, isFailed, Failed, Failed, 0, failed},
 		{isFailed, isSilent, Failed, NoAnswer, 10 * time.Second, failed},
 		{isSilent, isFound6, NoAnswer, Found, grace, nil},
-		{isSilent, isEmpty, NoAnswer, NotFound, grace, failed},
+		{isSilent, isEmpty, NoAnswer, NotFound, patience, failed},
 		{isSilent, isFailed, NoAnswer, Failed, 10 * time.Second, failed},
 		{isSilent, isSilent, NoAnswer, NoAnswer, 10 * time.Second, failed},
 		{isFound4, scriptedAnswer{addrs: isFound6.addrs, after: grace - 1}, Found, Found, grace - 1, nil},
@@ -163,9 +164,13 @@ func TestSilenceIsRemembered(t *testing.T) {
 }
 
 // TestImpatientRequests: if requests leave before the resolver's own end, a name is remembered as
-// silent only after 2 s without an answer.
+// silent only after 2 s without an answer, and only for requests that cannot wait longer than they did.
 func TestImpatientRequests(t *testing.T) {
-	for left, remembered := range map[time.Duration]bool{patience - 1: false, patience: true} {
+	for _, c := range []struct {
+		left, next time.Duration
+		remembered bool
+	}{{patience - 1, patience - 1, false}, {patience, patience, true}, {patience, patience + 1, false}} {
+		left := c.left
 		synctest.Test(t, func(t *testing.T) {
 			names := &scripted{script: map[string]scriptedAnswer{"ip4 a.test.": isSilent, "ip6 a.test.": isSilent}}
 			g := newGroup(Config{Resolver: names})
@@ -174,9 +179,17 @@ func TestImpatientRequests(t *testing.T) {
 			g.Request(ctx).Lookup("a.test", Any, 1)
 			<-ctx.Done()
 			synctest.Wait()
-			_, took := lookupIn(t.Context(), g, "a.test", IPv4)
-			if remembered != (took == 0) {
-				t.Errorf("left after %v: the next lookup took %v", left, took)
+			next, end := context.WithTimeout(t.Context(), c.next)
+			defer end()
+			began := time.Now()
+			r := g.Request(next)
+			r.Lookup("a.test", IPv4, 1)
+			select {
+			case <-r.Answers():
+			case <-next.Done():
+			}
+			if took := time.Since(began); c.remembered != (took == 0) {
+				t.Errorf("left after %v: the next lookup took %v of %v", left, took, c.next)
 			}
 		})
 	}

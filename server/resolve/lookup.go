@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// grace is how long the answer about one family waits for the other family.
+// grace is how long the addresses of one family wait for the answer about the other. An answer without addresses waits for
+// patience: there is nothing to use yet.
 const grace = 300 * time.Millisecond
 
 // half is one family of a lookup.
@@ -29,7 +30,8 @@ func (g *Group) lookup(r *Request, name string, family Family) Answer {
 		}
 	}
 	defer g.leaveAll(halves)
-	if !g.findAll(halves) && !g.startAll(r, halves) || !wait(r.ctx, halves) {
+	left := r.left()
+	if !g.findAll(halves, left) && !g.startAll(r, halves, left) || !wait(r.ctx, halves) {
 		answer.Err = endedError(r.ctx)
 		return answer
 	}
@@ -37,15 +39,20 @@ func (g *Group) lookup(r *Request, name string, family Family) Answer {
 	return answer
 }
 
-// findAll looks for flights to join, and reports whether every half has one.
-func (g *Group) findAll(halves []half) bool {
+// findAll looks for flights to join, and reports whether every half has one. left is how long the request can wait.
+func (g *Group) findAll(halves []half, left time.Duration) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.find(halves, left)
+}
+
+// find is findAll while g.mu is held.
+func (g *Group) find(halves []half, left time.Duration) bool {
 	all := true
 	for i := range halves {
 		h := &halves[i]
 		if h.flight == nil {
-			h.flight = g.find(h.question, len(halves) > 1)
+			h.flight = g.join(h.question, len(halves) > 1, left)
 		}
 		all = all && h.flight != nil
 	}
@@ -54,14 +61,14 @@ func (g *Group) findAll(halves []half) bool {
 
 // startAll gets a place and starts the queries that nobody else has started by then. It returns
 // false if the request's context ends first.
-func (g *Group) startAll(r *Request, halves []half) bool {
+func (g *Group) startAll(r *Request, halves []half, left time.Duration) bool {
 	p := g.enter(r)
 	if p == nil {
 		return false
 	}
-	g.findAll(halves)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.find(halves, left)
 	for i := range halves {
 		if h := &halves[i]; h.flight == nil {
 			h.flight = g.start(h.question, p)
@@ -71,7 +78,7 @@ func (g *Group) startAll(r *Request, halves []half) bool {
 	return true
 }
 
-// wait waits until every half is finished, or one has an answer and grace is over for the other. It
+// wait waits until every half is finished, or one has an answer and grace, or patience, is over for the other. It
 // returns false if ctx ends first.
 //
 // Grace runs from the moment at which one family had its answer and the other was asked. So time
@@ -91,7 +98,11 @@ func wait(ctx context.Context, halves []half) bool {
 		if second.flight.began.After(from) {
 			from = second.flight.began
 		}
-		timer := time.NewTimer(time.Until(from.Add(grace)))
+		most := grace
+		if first.flight.outcome.state == NotFound {
+			most = patience
+		}
+		timer := time.NewTimer(time.Until(from.Add(most)))
 		defer timer.Stop()
 		over = timer.C
 	}
@@ -145,7 +156,7 @@ func (h *half) result() outcome {
 	if h.late {
 		return outcome{
 			state: NoAnswer,
-			err:   fmt.Errorf("%w: no answer %v after the other family's", ErrLookupFailed, grace),
+			err:   fmt.Errorf("%w: no answer in time after the other family's", ErrLookupFailed),
 		}
 	}
 	return h.flight.outcome

@@ -2,7 +2,9 @@ package resolve
 
 import (
 	"context"
+	"math"
 	"sync"
+	"time"
 )
 
 // Request makes the lookups of one RPC. Make one with Group.Request. It is safe for concurrent use,
@@ -96,4 +98,12 @@ func (r *Request) settle(l *lookup) []uint32 {
 	defer r.mu.Unlock()
 	delete(r.open, l.asked)
 	return l.waiters
+}
+
+// left is how long the request can wait.
+func (r *Request) left() time.Duration {
+	if deadline, ok := r.ctx.Deadline(); ok {
+		return time.Until(deadline)
+	}
+	return math.MaxInt64
 }

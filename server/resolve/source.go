@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 )
 
@@ -33,14 +34,12 @@ func Source(to netip.Addr) (from netip.Addr, ok bool) {
 // discard is a port for the UDP connect. Any port would do.
 const discard = 9
 
-// noSource reports whether the error of a UDP connect says that there is no address to send from.
+// noSource reports whether the error of a UDP connect says that nothing can be sent: no route, a route that leads nowhere, or no
+// address to send from. A shortage says nothing of that.
 func noSource(err error) bool {
-	for _, errno := range []syscall.Errno{
-		syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT,
-	} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
+	errno, ok := errors.AsType[syscall.Errno](err)
+	return ok && !slices.Contains(shortages, errno)
 }
+
+// shortages are the errnos with which the kernel could not be asked.
+var shortages = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN}

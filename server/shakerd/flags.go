@@ -42,8 +42,8 @@ shakerd serves tcpshaker.v1.ShakerService over gRPC: whether TCP targets answer,
   --rate N             handshakes started a second at most; 0: no limit (default 20000)
   --max-in-flight N    handshakes in flight at most; 0: what RLIMIT_NOFILE and tcp_mem leave, at most 65536 (default 0)
   --max-in-flight-per-address N
-                       handshakes in flight to one ip:port at most; 0: 128; half the range of local ports is the most
-                       (default 0)
+                       handshakes in flight to one ip:port at most; 0: 128; at least one for each shard, at most half
+                       the range of local ports (default 0)
   --shards N           loops of the engine; 0: one for each core (default 0)
   --name-cache D       how long an answer about a name is used again, for all callers; 0: not at all (default 5s)
   --name-cache-failures D

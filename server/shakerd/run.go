@@ -182,10 +182,14 @@ func logStart(
 
 // warnOfAddressBound warns if fewer handshakes may be in flight to one ip:port than were asked for.
 func warnOfAddressBound(ctx context.Context, log *slog.Logger, o *settings, stats *shaker.Stats) {
-	if stats.MaxInFlightPerTarget < o.maxPerAddress {
-		log.LogAttrs(ctx, slog.LevelWarn, "--max-in-flight-per-address is more than half the range of local ports",
-			slog.Int("asked", o.maxPerAddress), slog.Int("in_force", stats.MaxInFlightPerTarget))
+	if o.maxPerAddress == 0 || stats.MaxInFlightPerTarget == o.maxPerAddress {
+		return
 	}
+	why := "--max-in-flight-per-address is more than half the range of local ports"
+	if stats.MaxInFlightPerTarget > o.maxPerAddress {
+		why = "--max-in-flight-per-address is less than one for each shard"
+	}
+	log.LogAttrs(ctx, slog.LevelWarn, why, slog.Int("asked", o.maxPerAddress), slog.Int("in_force", stats.MaxInFlightPerTarget))
 }
 
 func newLogger(o *options, level slog.Leveler, w io.Writer) *slog.Logger {

@@ -142,6 +142,7 @@ func TestWarnings(t *testing.T) {
 			Asked: 65536, Descriptors: 9, Memory: 11,
 		}}, 0, 0, ""},
 		{shaker.Stats{Mode: shaker.Reuse, MaxInFlightPerTarget: 50}, 0, 50, ""},
+		{shaker.Stats{Mode: shaker.Reuse, MaxInFlightPerTarget: 4}, 0, 2, "less than one for each shard\" asked=2 in_force=4"},
 		{shaker.Stats{Mode: shaker.Reuse, MaxInFlightPerTarget: 50}, 0, 51, "half the range of local ports\" asked=51 in_force=50"},
 	} {
 		var log bytes.Buffer

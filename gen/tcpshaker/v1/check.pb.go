@@ -41,7 +41,8 @@ const (
 	// Only the first address that was found is probed, and it decides, whether or not a family failed.
 	AddressPolicy_ADDRESS_POLICY_FIRST AddressPolicy = 1
 	// REACHABLE if one address is, else INCONCLUSIVE if one is, else UNREACHABLE. If the service has a source address for
-	// only one of two families that were found, the other family is left out, and `detail` says so.
+	// only one of two families that were found, the other family is left out, and `detail` says so if it has
+	// room. A name with more than 16 addresses is never UNREACHABLE: it is INCONCLUSIVE with REASON_TOO_MANY_ADDRESSES instead.
 	AddressPolicy_ADDRESS_POLICY_ANY AddressPolicy = 2
 	// UNREACHABLE if one address is, else INCONCLUSIVE if one is, else REACHABLE. A name with more than 16 addresses is never
 	// REACHABLE: without a better reason it is INCONCLUSIVE with REASON_TOO_MANY_ADDRESSES.
@@ -299,8 +300,8 @@ const (
 	Reason_REASON_POLICY_DENIED Reason = 23
 	// The destination has been probed as often as the operator allows. Worth another try later.
 	Reason_REASON_RATE_LIMITED Reason = 24
-	// ADDRESS_POLICY_ALL asks about more addresses than are probed: the name has more than 16, and none of the 16 that were
-	// probed has another verdict than REACHABLE. Another try brings the same.
+	// The name has more than 16 addresses, and those that were not probed could change the verdict: with ADDRESS_POLICY_ALL all
+	// 16 are REACHABLE, or with ADDRESS_POLICY_ANY all are UNREACHABLE. Another try brings the same.
 	Reason_REASON_TOO_MANY_ADDRESSES Reason = 26
 	// The service's machine has no way to the address: no route, or no address of the family to send from. Nothing was sent; or
 	// the machine lost its route, source address, link or carrier while the SYN waited for an answer. `detail` names what was lost.
