@@ -133,7 +133,6 @@ var (
 	timeout = want{outcome: TimedOut}
 
 	deleteRoute   = func(c *eventCell) error { return c.wire.DeleteRoute(c.v6) }
-	addRoute      = func(c *eventCell) error { return c.wire.AddRoute(c.v6) }
 	restoreRoute  = func(c *eventCell) error { _ = c.wire.DeleteRoute(c.v6); return c.wire.AddRoute(c.v6) }
 	deleteAddress = func(c *eventCell) error { return c.wire.DeleteAddress(c.wire.Own(c.v6)) }
 	mend          = func(c *eventCell) error { return c.wire.Mend(c.v6) }
