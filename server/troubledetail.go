@@ -20,7 +20,8 @@ var eventDetails = map[shaker.Event]string{
 	shaker.GaveUp:       "this machine's kernel ended the handshake before the timeout",
 }
 
-// troubleDetail says what own trouble ended a handshake: the event if there was one, or what connect(2) or socket(2) said.
+// troubleDetail says what own trouble ended a handshake: the event if there was one, or what
+// connect(2) or socket(2) said.
 func troubleDetail(reason tcpshakerv1.Reason, r *shaker.Result) string {
 	what, known := eventDetails[r.Event]
 	switch {
@@ -51,7 +52,8 @@ func filteredDetail(r *shaker.Result) string {
 	}
 }
 
-// resourceDetail says what this machine ran out of, as far as the errno tells: connect(2), socket(2).
+// resourceDetail says what this machine ran out of, as far as the errno tells: connect(2),
+// socket(2).
 func resourceDetail(r *shaker.Result) string {
 	switch r.Errno {
 	case 0:

@@ -8,8 +8,8 @@ import (
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
 
-// TestOwnTroubleHasItsWords: each event on this machine, and each errno by which it refuses to send, has a reason and a sentence of its
-// own. The sentence names the event.
+// TestOwnTroubleHasItsWords: each event on this machine, and each errno by which it refuses to
+// send, has a reason and a sentence of its own. The sentence names the event.
 func TestOwnTroubleHasItsWords(t *testing.T) {
 	const filtered, ours = tcpshakerv1.Reason_REASON_LOCAL_FILTERED, tcpshakerv1.Reason_REASON_LOCAL_RESOURCES
 	inFlight := func(cause shaker.Cause, event shaker.Event, errno syscall.Errno) shaker.Result {

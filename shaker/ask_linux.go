@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asker asks the kernel's routing by datagram sockets, one of each family: connect(2) of one looks up a route and a source address, and
-// sends nothing. The sockets are open from the start, so that no shortage of descriptors changes an answer. It belongs to one loop.
+// asker asks the kernel's routing by datagram sockets, one of each family: connect(2) of one looks
+// up a route and a source address, and sends nothing. The sockets are open from the start, so that
+// no shortage of descriptors changes an answer. It belongs to one loop.
 type asker struct{ fds [2]int32 } // of IPv4 and IPv6, see pool; -1: this host has no such family
 
 func openAsker() (a asker, err error) {
@@ -41,8 +42,9 @@ func closeAsked(fd int32) {
 	}
 }
 
-// isOurs reports whether an address is one of this host's: toward an address of its own a host sends from that address. Binding to it
-// would prove nothing where net.ipv4.ip_nonlocal_bind is set.
+// isOurs reports whether an address is one of this host's: toward an address of its own a host
+// sends from that address. Binding to it would prove nothing where net.ipv4.ip_nonlocal_bind is
+// set.
 func (a *asker) isOurs(ip netip.Addr) bool {
 	fd := a.fds[pool(ip.Is6())]
 	if fd < 0 {
@@ -57,8 +59,8 @@ func (a *asker) isOurs(ip netip.Addr) bool {
 	return localAddr(fd, &to).Addr() == ip
 }
 
-// noSource reports whether this host has no address to send from toward a target. EADDRNOTAVAIL says so, and for TCP it also says that
-// all source ports are taken.
+// noSource reports whether this host has no address to send from toward a target. EADDRNOTAVAIL
+// says so, and for TCP it also says that all source ports are taken.
 func (a *asker) noSource(j *job) bool {
 	fd := a.fds[pool(j.addr.Addr().Is6())]
 	if fd < 0 {

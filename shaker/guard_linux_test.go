@@ -159,7 +159,8 @@ func TestTalkativePeer(t *testing.T) {
 	})
 }
 
-// TestManners: a target that has sent data is not believed to be silent at the next handshake either. Then it earns its name anew.
+// TestManners: a target that has sent data is not believed to be silent at the next handshake
+// either. Then it earns its name anew.
 func TestManners(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
 		talks := true
@@ -198,8 +199,8 @@ func TestManners(t *testing.T) {
 	})
 }
 
-// TestHiddenSegmentsCount: mode Reuse spares a target the guard only if no segment came until we left. What a deaf socket kept out
-// counts as one.
+// TestHiddenSegmentsCount: mode Reuse spares a target the guard only if no segment came until we
+// left. What a deaf socket kept out counts as one.
 func TestHiddenSegmentsCount(t *testing.T) {
 	for _, f := range families {
 		t.Run("reuse/"+f.name, func(t *testing.T) {
@@ -226,7 +227,8 @@ func TestHiddenSegmentsCount(t *testing.T) {
 	}
 }
 
-// TestNoGuard: where no least hop count can be set, probes work as ever, and no silence is called proven.
+// TestNoGuard: where no least hop count can be set, probes work as ever, and no silence is called
+// proven.
 func TestNoGuard(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
 		for _, c := range []struct {

@@ -6,13 +6,16 @@ import (
 	"sync/atomic"
 )
 
-// manner is how a target behaves between its SYN-ACK and our RST. It has no ACK of ours then, so TCP sends nothing.
+// manner is how a target behaves between its SYN-ACK and our RST. It has no ACK of ours then, so
+// TCP sends nothing.
 type manner uint8
 
 const (
-	// unknown is the zero value: the target was not asked yet, or sent something that is no data, such as a second SYN-ACK.
+	// unknown is the zero value: the target was not asked yet, or sent something that is no data,
+	// such as a second SYN-ACK.
 	unknown manner = iota
-	// quiet: the target sent nothing but its SYN-ACK at four handshakes with a deaf socket. Lower numbers count them.
+	// quiet: the target sent nothing but its SYN-ACK at four handshakes with a deaf socket. Lower
+	// numbers count them.
 	quiet manner = 4
 	// talkative: the target has sent data or a FIN.
 	talkative manner = 7
@@ -26,12 +29,12 @@ func (m manner) better() manner {
 	return m + 1
 }
 
-// manners remembers how targets behave. The shards share it. There is a cell for all targets whose prints end alike, for the last of
-// them; one that was put out is unknown again.
+// manners remembers how targets behave. The shards share it. There is a cell for all targets whose
+// prints end alike, for the last of them; one that was put out is unknown again.
 //
-// A peer that always sends data behind its SYN-ACK is found out at its first handshakes: more than 99 of 100 show the data in the
-// counters. Then none of its silences is proven. A peer that is quiet at four handshakes and sends data at a later one is found out
-// by the same odds.
+// A peer that always sends data behind its SYN-ACK is found out at its first handshakes: more than
+// 99 of 100 show the data in the counters. Then none of its silences is proven. A peer that is
+// quiet at four handshakes and sends data at a later one is found out by the same odds.
 type manners struct {
 	seed  maphash.Seed
 	cells []atomic.Uint64 // a print, and in its lowest three bits a manner; 0: none

@@ -8,7 +8,8 @@ import (
 	"github.com/CarterTsai/tcp-shaker/shaker/internal/testnet"
 )
 
-// TestNeighbourForgotten: that this host forgets its neighbour's link-layer address changes nothing, at any time of a handshake.
+// TestNeighbourForgotten: that this host forgets its neighbour's link-layer address changes
+// nothing, at any time of a handshake.
 func TestNeighbourForgotten(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
 		h := testnet.NewHost(t)
@@ -54,8 +55,8 @@ func TestNeighbourForgotten(t *testing.T) {
 	})
 }
 
-// TestNeighbourBehindADeadWire: a neighbour cannot answer ARP or neighbour discovery over a link without a carrier. The kernel calls
-// that "host unreachable", and it is our own trouble.
+// TestNeighbourBehindADeadWire: a neighbour cannot answer ARP or neighbour discovery over a link
+// without a carrier. The kernel calls that "host unreachable", and it is our own trouble.
 func TestNeighbourBehindADeadWire(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
 		h := testnet.NewHost(t)

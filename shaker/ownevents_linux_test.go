@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownEvent is something that happens to this host's own network, and what probes say that it happens to.
+// ownEvent is something that happens to this host's own network, and what probes say that it
+// happens to.
 type ownEvent struct {
 	name   string
 	v6Only bool
@@ -92,8 +93,8 @@ func forbid(verdict testnet.Verdict) func(*eventCell) error {
 	}
 }
 
-// cut takes the carrier of the cell's wire away. The kernel may go on sending for a second (linkwatch), and a cut wire carries
-// nothing.
+// cut takes the carrier of the cell's wire away. The kernel may go on sending for a second
+// (linkwatch), and a cut wire carries nothing.
 func (c *eventCell) cut() error {
 	c.setDark(true)
 	return c.wire.SetCarrier(false)
@@ -232,8 +233,9 @@ func ownEvents() []ownEvent {
 	}
 }
 
-// TestOwnEvents: what happens to our own address, link, route or firewall while a SYN is unanswered is never held against the target,
-// where any kernel can tell. Each event meets a probe of its own at four times, and a target that recovers meanwhile is open.
+// TestOwnEvents: what happens to our own address, link, route or firewall while a SYN is unanswered
+// is never held against the target, where any kernel can tell. Each event meets a probe of its own
+// at four times, and a target that recovers meanwhile is open.
 func TestOwnEvents(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode.String(), func(t *testing.T) {

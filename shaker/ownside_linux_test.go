@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestErrorsStayBehind: an ICMP message that comes after the SYN-ACK leaves its errno in the socket. The next target on that
-// socket is silent, and is called nothing else.
+// TestErrorsStayBehind: an ICMP message that comes after the SYN-ACK leaves its errno in the
+// socket. The next target on that socket is silent, and is called nothing else.
 func TestErrorsStayBehind(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
 		unreachable, code := byte(3), byte(13)
@@ -39,8 +39,8 @@ func TestErrorsStayBehind(t *testing.T) {
 	})
 }
 
-// TestErrnosAfterTheSYN: a SYN that cannot be sent again is our own trouble by the kernel's word alone, without netlink; the engine
-// says what it then cannot see.
+// TestErrnosAfterTheSYN: a SYN that cannot be sent again is our own trouble by the kernel's word
+// alone, without netlink; the engine says what it then cannot see.
 func TestErrnosAfterTheSYN(t *testing.T) {
 	blind := hooks{witness: func() (*witness, error) { return nil, os.NewSyscallError("socket", unix.EAFNOSUPPORT) }}
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
@@ -65,7 +65,8 @@ func TestErrnosAfterTheSYN(t *testing.T) {
 	})
 }
 
-// TestPatienceIsTheProbes: the kernel goes on as long as the probe's timeout says, whatever net.ipv4.tcp_syn_retries does.
+// TestPatienceIsTheProbes: the kernel goes on as long as the probe's timeout says, whatever
+// net.ipv4.tcp_syn_retries does.
 func TestPatienceIsTheProbes(t *testing.T) {
 	testnet.Private(t)
 	testnet.Sysctl(t, "net/ipv4/tcp_syn_retries", "1")
@@ -103,8 +104,9 @@ func TestPatienceIsTheProbes(t *testing.T) {
 	}
 }
 
-// TestNoAddressToSendFrom: a host without an address of a family, or with one to which the target cannot answer, has no way to the
-// target. That is neither the target's silence nor a want of ports. An answer to a link-local address is one all the same.
+// TestNoAddressToSendFrom: a host without an address of a family, or with one to which the target
+// cannot answer, has no way to the target. That is neither the target's silence nor a want of
+// ports. An answer to a link-local address is one all the same.
 func TestNoAddressToSendFrom(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode.String(), func(t *testing.T) {

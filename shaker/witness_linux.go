@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// doubt is a result that may be our own side's fault. The witness judges it before the batch gets it.
+// doubt is a result that may be our own side's fault. The witness judges it before the batch gets
+// it.
 type doubt struct {
 	share  *share
 	result Result
@@ -17,15 +18,17 @@ type doubt struct {
 }
 
 const (
-	// lookEvery is the least time between two looks at the host's network. Each costs about two wake-ups and two system calls, so
-	// all doubts of this time share one.
+	// lookEvery is the least time between two looks at the host's network. Each costs about two
+	// wake-ups and two system calls, so all doubts of this time share one.
 	lookEvery = 5 * time.Millisecond
-	// lookPatience bounds how long results wait for a look. The kernel does not answer while another program changes the network.
+	// lookPatience bounds how long results wait for a look. The kernel does not answer while
+	// another program changes the network.
 	lookPatience = 100 * time.Millisecond
 )
 
-// witness says of silent probes whether our own side worked all the while: source address, link and route. One serves all shards.
-// It asks the kernel, which can block, so it has a goroutine of its own, and the loops never wait for it.
+// witness says of silent probes whether our own side worked all the while: source address, link and
+// route. One serves all shards. It asks the kernel, which can block, so it has a goroutine of its
+// own, and the loops never wait for it.
 //
 //	shard ── ask ──▶ pending ── look ──▶ hostnet ── findings ──▶ inbox of the shard ──▶ answer
 type witness struct {
@@ -37,7 +40,8 @@ type witness struct {
 	shards []*doubts
 }
 
-// doubts are those of one shard. Three slices go round: pending, the one that is being judged, and spare.
+// doubts are those of one shard. Three slices go round: pending, the one that is being judged, and
+// spare.
 type doubts struct {
 	shard          *shard
 	pending, spare []doubt
@@ -49,7 +53,8 @@ type asked struct {
 	all []doubt
 }
 
-// look is a question to the goroutine that asks the kernel. It is used again unless it was given up.
+// look is a question to the goroutine that asks the kernel. It is used again unless it was given
+// up.
 type look struct {
 	packets  []hostnet.Packet
 	findings []hostnet.Finding
@@ -81,7 +86,8 @@ func (w *witness) serve(s *shard) *doubts {
 	return d
 }
 
-// ask copies doubts of a shard. They come back in a message to the shard's inbox, in a slice for giveBack.
+// ask copies doubts of a shard. They come back in a message to the shard's inbox, in a slice for
+// giveBack.
 func (w *witness) ask(d *doubts, more []doubt) {
 	w.mu.Lock()
 	d.pending = append(d.pending, more...)
@@ -174,7 +180,8 @@ func (l *look) judge(looks chan<- *look, late <-chan time.Time) bool {
 	}
 }
 
-// settleAll gives all doubts back to their shards. Without findings, because no look ended in time, nothing is known of them.
+// settleAll gives all doubts back to their shards. Without findings, because no look ended in time,
+// nothing is known of them.
 func settleAll(taken []asked, findings []hostnet.Finding) {
 	for _, a := range taken {
 		for i := range a.all {
@@ -197,8 +204,9 @@ func (w *witness) look(l *look) {
 	}
 }
 
-// doubtful reports whether a result is to be judged by the witness. Silence is, and what may be an event of ours: a SYN that
-// could not be sent again, and our kernel's word that a neighbour does not answer.
+// doubtful reports whether a result is to be judged by the witness. Silence is, and what may be an
+// event of ours: a SYN that could not be sent again, and our kernel's word that a neighbour does
+// not answer.
 func (s *shard) doubtful(r *Result) bool {
 	if s.engine.witness == nil || !r.Source.IsValid() {
 		return false
@@ -215,8 +223,9 @@ func (s *shard) doubtful(r *Result) bool {
 	}
 }
 
-// settle makes of a doubtful result what the witness has found. A LocalError is the kernel's own word already, so the finding only
-// names the event. An ICMP message and an errno stay in the result as evidence.
+// settle makes of a doubtful result what the witness has found. A LocalError is the kernel's own
+// word already, so the finding only names the event. An ICMP message and an errno stay in the
+// result as evidence.
 func settle(r *Result, found hostnet.Finding) {
 	event, cause := eventOf(found)
 	switch {

@@ -51,8 +51,8 @@ func (f *flight) isDone() bool {
 }
 
 // join returns the flight for q that is under way or remembered, and joins it; nil if there is
-// none. g.mu must be held. Only a lookup of both families takes a hasty failure. A request that can wait longer than others have
-// waited in vain asks anew.
+// none. g.mu must be held. Only a lookup of both families takes a hasty failure. A request that can
+// wait longer than others have waited in vain asks anew.
 func (g *Group) join(q question, both bool, left time.Duration) *flight {
 	f := g.known.get(q)
 	if f == nil || f.hasty && !both || !f.hasty && f.waited > 0 && left > f.waited {

@@ -164,7 +164,8 @@ func TestSilenceIsRemembered(t *testing.T) {
 }
 
 // TestImpatientRequests: if requests leave before the resolver's own end, a name is remembered as
-// silent only after 2 s without an answer, and only for requests that cannot wait longer than they did.
+// silent only after 2 s without an answer, and only for requests that cannot wait longer than they
+// did.
 func TestImpatientRequests(t *testing.T) {
 	for _, c := range []struct {
 		left, next time.Duration

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// grace is how long the addresses of one family wait for the answer about the other. An answer without addresses waits for
-// patience: there is nothing to use yet.
+// grace is how long the addresses of one family wait for the answer about the other. An answer
+// without addresses waits for patience: there is nothing to use yet.
 const grace = 300 * time.Millisecond
 
 // half is one family of a lookup.
@@ -39,7 +39,8 @@ func (g *Group) lookup(r *Request, name string, family Family) Answer {
 	return answer
 }
 
-// findAll looks for flights to join, and reports whether every half has one. left is how long the request can wait.
+// findAll looks for flights to join, and reports whether every half has one. left is how long the
+// request can wait.
 func (g *Group) findAll(halves []half, left time.Duration) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -78,8 +79,8 @@ func (g *Group) startAll(r *Request, halves []half, left time.Duration) bool {
 	return true
 }
 
-// wait waits until every half is finished, or one has an answer and grace, or patience, is over for the other. It
-// returns false if ctx ends first.
+// wait waits until every half is finished, or one has an answer and grace, or patience, is over for
+// the other. It returns false if ctx ends first.
 //
 // Grace runs from the moment at which one family had its answer and the other was asked. So time
 // spent in waiting for a place is not taken for silence.

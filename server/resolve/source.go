@@ -34,8 +34,8 @@ func Source(to netip.Addr) (from netip.Addr, ok bool) {
 // discard is a port for the UDP connect. Any port would do.
 const discard = 9
 
-// noSource reports whether the error of a UDP connect says that nothing can be sent: no route, a route that leads nowhere, or no
-// address to send from. A shortage says nothing of that.
+// noSource reports whether the error of a UDP connect says that nothing can be sent: no route, a
+// route that leads nowhere, or no address to send from. A shortage says nothing of that.
 func noSource(err error) bool {
 	errno, ok := errors.AsType[syscall.Errno](err)
 	return ok && !slices.Contains(shortages, errno)

@@ -19,7 +19,8 @@ const (
 	LinkDown
 	// CarrierLost: the link had no carrier, if only for a moment.
 	CarrierLost
-	// Unsure: the kernel dropped messages, or an answer of it did not come, so a change may have been missed.
+	// Unsure: the kernel dropped messages, or an answer of it did not come, so a change may have
+	// been missed.
 	Unsure
 )
 
@@ -38,14 +39,16 @@ type Finding struct {
 
 // asker asks the kernel. It is the half of a Watcher that tests replace.
 type asker interface {
-	// route returns the link by which a packet would leave now, or the kernel's errno. known is false if no answer came.
+	// route returns the link by which a packet would leave now, or the kernel's errno. known is
+	// false if no answer came.
 	route(p *Packet) (link int32, errno syscall.Errno, known bool)
-	// link reads a link at the time at. exists is false if there is none; known is false if no answer came.
+	// link reads a link at the time at. exists is false if there is none; known is false if no
+	// answer came.
 	link(index int32) (r reading, at int64, exists, known bool)
 }
 
-// Look judges packets by one reading of the host. It must not be kept: what it has read grows old. One goroutine at a time may
-// use it.
+// Look judges packets by one reading of the host. It must not be kept: what it has read grows old.
+// One goroutine at a time may use it.
 type Look struct {
 	ask   asker
 	state *State
@@ -86,7 +89,8 @@ func (l *Look) Find(p *Packet) Finding {
 	return Finding{Loss: l.judge(through, p.Since)}
 }
 
-// whyAddress names the event that took an address away: the end of its link, or its own. at is where the address is again.
+// whyAddress names the event that took an address away: the end of its link, or its own. at is
+// where the address is again.
 func (l *Look) whyAddress(ip netip.Addr, at home, present bool, since int64) Loss {
 	index, ok := at.link, present
 	if !present {
@@ -98,7 +102,8 @@ func (l *Look) whyAddress(ip netip.Addr, at home, present bool, since int64) Los
 	return AddressLost
 }
 
-// whyRoute names the event that took a route away: the end of the source address's link, or its own.
+// whyRoute names the event that took a route away: the end of the source address's link, or its
+// own.
 func (l *Look) whyRoute(link int32, since int64) Loss {
 	if loss := l.judge(link, since); loss == LinkDown {
 		return loss
@@ -106,8 +111,9 @@ func (l *Look) whyRoute(link int32, since int64) Loss {
 	return RouteLost
 }
 
-// judge says whether a link worked from since until now, and what it stands on. A bridge or a bond works as long as one of its
-// ports does. The kernel tells the upper link of a lost carrier up to a second later than the lower one.
+// judge says whether a link worked from since until now, and what it stands on. A bridge or a bond
+// works as long as one of its ports does. The kernel tells the upper link of a lost carrier up to a
+// second later than the lower one.
 func (l *Look) judge(index int32, since int64) Loss {
 	loss := l.judgeOne(index, since)
 	for depth := 0; loss == Nothing && depth < mostDepth; depth++ {

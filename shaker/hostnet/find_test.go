@@ -209,7 +209,8 @@ func TestAddressesLeftAreBounded(t *testing.T) {
 	}
 }
 
-// TestStackedLinks: a link works only if what it stands on does, and a bridge if one of its ports does.
+// TestStackedLinks: a link works only if what it stands on does, and a bridge if one of its ports
+// does.
 func TestStackedLinks(t *testing.T) {
 	const since, now = 10, 20
 	dead := reading{up: true, counted: true}

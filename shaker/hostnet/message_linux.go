@@ -15,7 +15,8 @@ const groups = 1<<(unix.RTNLGRP_LINK-1) |
 	1<<(unix.RTNLGRP_IPV4_RULE-1) | 1<<(unix.RTNLGRP_IPV6_RULE-1) |
 	1<<(unix.RTNLGRP_NEXTHOP-1)
 
-// apply notes in s what one message says. What it does not understand changes nothing. flags are those of the message's header.
+// apply notes in s what one message says. What it does not understand changes nothing. flags are
+// those of the message's header.
 func apply(s *State, kind, flags uint16, body []byte, now int64) {
 	switch kind {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
@@ -29,7 +30,8 @@ func apply(s *State, kind, flags uint16, body []byte, now int64) {
 	}
 }
 
-// applyLink reads a struct ifinfomsg. A message of another family speaks of a link's place in a bridge.
+// applyLink reads a struct ifinfomsg. A message of another family speaks of a link's place in a
+// bridge.
 func applyLink(s *State, kind uint16, body []byte, now int64) {
 	if len(body) < unix.SizeofIfInfomsg || body[0] != unix.AF_UNSPEC {
 		return
@@ -137,7 +139,8 @@ func number(value []byte) uint32 {
 	return binary.NativeEndian.Uint32(value)
 }
 
-// eachAttribute calls f for each attribute of a message (struct rtattr). It stops at the first that does not fit.
+// eachAttribute calls f for each attribute of a message (struct rtattr). It stops at the first that
+// does not fit.
 func eachAttribute(b []byte, f func(kind uint16, value []byte)) {
 	for len(b) >= unix.SizeofRtAttr {
 		length := int(binary.NativeEndian.Uint16(b))

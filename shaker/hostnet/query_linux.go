@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// answerTime bounds the wait for an answer that the kernel has made already: it answers within sendto(2).
+// answerTime bounds the wait for an answer that the kernel has made already: it answers within
+// sendto(2).
 const answerTime = time.Second
 
 // query is a socket for questions. One goroutine at a time may use it.
@@ -57,8 +58,8 @@ func (q *query) addNumber(kind uint16, value uint32) {
 
 var errInterrupted = errors.New("the network changed while it was read")
 
-// send sends the message and calls f for each answer. An answer that is an error is returned as a syscall.Errno. With many set,
-// there are answers until one says that it is the last.
+// send sends the message and calls f for each answer. An answer that is an error is returned as a
+// syscall.Errno. With many set, there are answers until one says that it is the last.
 func (q *query) send(many bool, f func(kind uint16, body []byte)) error {
 	binary.NativeEndian.PutUint32(q.request, uint32(len(q.request)))
 	if err := unix.Sendto(q.fd, q.request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
@@ -120,7 +121,8 @@ func (q *query) dump(kind uint16, header []byte, f func(kind uint16, body []byte
 	return err
 }
 
-// skipStatistics is RTEXT_FILTER_SKIP_STATS (linux/rtnetlink.h): counters cost more than all the rest of a link.
+// skipStatistics is RTEXT_FILTER_SKIP_STATS (linux/rtnetlink.h): counters cost more than all the
+// rest of a link.
 const skipStatistics = 1 << 3
 
 // link asks for one link.
@@ -132,8 +134,8 @@ func (q *query) link(index int32, f func(kind uint16, body []byte)) error {
 	return q.send(false, f)
 }
 
-// route asks by which link a packet leaves. An errno is the kernel's answer, as connect(2) would give it; other errors mean that no
-// answer came.
+// route asks by which link a packet leaves. An errno is the kernel's answer, as connect(2) would
+// give it; other errors mean that no answer came.
 func (q *query) route(p *Packet) (link int32, errno syscall.Errno, err error) {
 	source, target := p.Source.Addr(), p.Target.Addr()
 	header := make([]byte, unix.SizeofRtMsg)

@@ -10,8 +10,9 @@ import (
 // Always is the time since when something is there that was there when the Watcher began.
 const Always = math.MinInt64
 
-// State is what a Watcher knew of the host's network at one time. It never changes, so any goroutine may read it. Times are
-// readings of the Watcher's clock. The zero value is a host without a network.
+// State is what a Watcher knew of the host's network at one time. It never changes, so any
+// goroutine may read it. Times are readings of the Watcher's clock. The zero value is a host
+// without a network.
 type State struct {
 	unsure  int64 // the last time at which messages were lost
 	changed int64 // the last time at which a link, an address, a route or a rule changed
@@ -44,10 +45,12 @@ type gap struct {
 	at     int64
 }
 
-// mostGaps bounds the routes that a State remembers after they were removed. Beyond it only what is there now counts.
+// mostGaps bounds the routes that a State remembers after they were removed. Beyond it only what is
+// there now counts.
 const mostGaps = 256
 
-// next returns the link after it was read once more at the time now. A link that was not known is there since now.
+// next returns the link after it was read once more at the time now. A link that was not known is
+// there since now.
 func (l link) next(r reading, known bool, now int64) link {
 	n := link{r, now, now}
 	if known && !r.counted { // a message of a part of the kernel that knows flags alone (net/wireless/wext-core.c)
@@ -62,7 +65,8 @@ func (l link) next(r reading, known bool, now int64) link {
 	return n
 }
 
-// home is a link that has an address. IPv4 may have it there several times, with prefixes of different lengths.
+// home is a link that has an address. IPv4 may have it there several times, with prefixes of
+// different lengths.
 type home struct {
 	link  int32
 	bits  uint8
@@ -80,7 +84,8 @@ type localRoute struct {
 // mostLeft bounds the addresses that a State remembers after they were removed.
 const mostLeft = 4096
 
-// Own reports whether ip is an address of this host: one of a link's, or one that a local route covers. ip has no zone.
+// Own reports whether ip is an address of this host: one of a link's, or one that a local route
+// covers. ip has no zone.
 func (s *State) Own(ip netip.Addr) bool {
 	if len(s.homes[ip]) > 0 {
 		return true
@@ -93,8 +98,9 @@ func (s *State) Own(ip netip.Addr) bool {
 	return false
 }
 
-// present returns the link that has had ip for the longest time, and whether it is the only one. With a scope only that link counts.
-// An address that only a local route makes own has no link, and its time is Always, because it is not known.
+// present returns the link that has had ip for the longest time, and whether it is the only one.
+// With a scope only that link counts. An address that only a local route makes own has no link, and
+// its time is Always, because it is not known.
 func (s *State) present(ip netip.Addr, scope uint32) (h home, only, ok bool) {
 	n := 0
 	for _, other := range s.homes[ip] {

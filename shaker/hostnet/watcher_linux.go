@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Watcher follows the host's network. Make one with Open, and Close it. Its methods may be called from any goroutine.
+// Watcher follows the host's network. Make one with Open, and Close it. Its methods may be called
+// from any goroutine.
 type Watcher struct {
 	now    func() int64
 	events int // the socket of the changes
@@ -25,11 +26,12 @@ type Watcher struct {
 	stale  bool // messages were lost, and the reading after that failed; the next drain reads again
 }
 
-// receiveBuffer is what the kernel is asked to keep for us between two readings. It gives what net.core.rmem_max allows.
+// receiveBuffer is what the kernel is asked to keep for us between two readings. It gives what
+// net.core.rmem_max allows.
 const receiveBuffer = 1 << 20
 
-// Open begins to watch. now is the clock of all times; it must never go back. The error is what the kernel says to a netlink
-// socket or to the first reading.
+// Open begins to watch. now is the clock of all times; it must never go back. The error is what the
+// kernel says to a netlink socket or to the first reading.
 func Open(now func() int64) (*Watcher, error) {
 	q, err := openQuery()
 	if err != nil {
@@ -73,7 +75,8 @@ func openEvents() (int, error) {
 	return fd, nil
 }
 
-// Close ends the watching. It waits for a reading that is under way. No other method may be called any more.
+// Close ends the watching. It waits for a reading that is under way. No other method may be called
+// any more.
 func (w *Watcher) Close() {
 	_, _ = unix.Write(w.ending, []byte{7: 1, 0: 1}) // any number that is not 0
 	<-w.ended
@@ -91,15 +94,16 @@ func (w *Watcher) free() {
 // State returns what was known at the last reading. It never waits.
 func (w *Watcher) State() *State { return w.latest.Load() }
 
-// Look reads all changes up to now, and returns what packets are to be judged by. It asks the kernel, which may make it wait
-// for as long as somebody else changes the network (rtnl_lock).
+// Look reads all changes up to now, and returns what packets are to be judged by. It asks the
+// kernel, which may make it wait for as long as somebody else changes the network (rtnl_lock).
 func (w *Watcher) Look() Look {
 	w.drain()
 	return Look{ask: w, state: w.latest.Load()}
 }
 
-// follow reads changes as they come, so that the kernel need not keep many. It waits in a system call of its own. With the
-// runtime's poller in its place, each wake-up of a processor in an otherwise idle process would cost a system call more.
+// follow reads changes as they come, so that the kernel need not keep many. It waits in a system
+// call of its own. With the runtime's poller in its place, each wake-up of a processor in an
+// otherwise idle process would cost a system call more.
 func (w *Watcher) follow() {
 	defer close(w.ended)
 	for {
@@ -152,8 +156,8 @@ func (w *Watcher) drain() {
 	}
 }
 
-// discard takes what is left after messages were lost. They are older than the reading that follows, and a lost one may have
-// unsaid the last of them.
+// discard takes what is left after messages were lost. They are older than the reading that
+// follows, and a lost one may have unsaid the last of them.
 func (w *Watcher) discard() {
 	for {
 		_, _, err := unix.Recvfrom(w.events, w.buffer, unix.MSG_DONTWAIT)
@@ -163,8 +167,9 @@ func (w *Watcher) discard() {
 	}
 }
 
-// again reads everything anew after messages were lost. All is there since now, and whatever waits for an answer now is unsure. If
-// the reading fails, which a change of the network can do to it, each drain tries again, and all is unsure until one succeeds.
+// again reads everything anew after messages were lost. All is there since now, and whatever waits
+// for an answer now is unsure. If the reading fails, which a change of the network can do to it,
+// each drain tries again, and all is unsure until one succeeds.
 func (w *Watcher) again(old *State) *State {
 	now := w.now()
 	next, err := w.dump(now)

@@ -42,7 +42,8 @@ func watch(t *testing.T) (*Watcher, func() int64) {
 	return w, now
 }
 
-// TestRealNetwork: what this kernel reports is found, for a packet that left before, and not for one that leaves after.
+// TestRealNetwork: what this kernel reports is found, for a packet that left before, and not for
+// one that leaves after.
 func TestRealNetwork(t *testing.T) {
 	w, now := watch(t)
 	wire := testnet.NewWire(t, 1, func(*testnet.Peer, *testnet.Segment) {})
@@ -64,7 +65,8 @@ func TestRealNetwork(t *testing.T) {
 				return errors.Join(wire.SetUp(true), wire.Mend(false), wire.Mend(true))
 			}, LinkDown, LinkDown},
 		} {
-			// A message about the carrier can be a second late. It counts from when it comes, so a new wire is quiet only then.
+			// A message about the carrier can be a second late. It counts from when it comes, so a
+			// new wire is quiet only then.
 			await(t, "a quiet wire before "+c.name, func() bool { return find(w, packet()) == Finding{} })
 			p := packet()
 			if err := c.do(); err != nil {
@@ -91,7 +93,8 @@ func TestRealNetwork(t *testing.T) {
 	}
 }
 
-// TestLostMessagesAreNoticed: when the kernel has dropped messages, what was under way is unsure, and the new state is right.
+// TestLostMessagesAreNoticed: when the kernel has dropped messages, what was under way is unsure,
+// and the new state is right.
 func TestLostMessagesAreNoticed(t *testing.T) {
 	wire := testnet.NewWire(t, 1, func(*testnet.Peer, *testnet.Segment) {})
 	w, now := watch(t)
@@ -115,6 +118,38 @@ func TestLostMessagesAreNoticed(t *testing.T) {
 	}
 	if s := w.State(); !s.Own(wire.Own4) || s.Own(wire.Other4) {
 		t.Error("the state is not the host's")
+	}
+}
+
+// TestFailedReadingIsMadeAgain: if the host cannot be read after messages were lost, everything is
+// unsure until it can.
+func TestFailedReadingIsMadeAgain(t *testing.T) {
+	wire := testnet.NewWire(t, 1, func(*testnet.Peer, *testnet.Segment) {})
+	w, now := watch(t)
+	packet := func() *Packet {
+		return &Packet{Source: netip.AddrPortFrom(wire.Other4, 40000), Target: netip.AddrPortFrom(wire.Target4, 443), Since: now()}
+	}
+	w.mu.Lock()
+	if err := wire.AddAddress(wire.Other4); err != nil {
+		t.Fatal(err)
+	}
+	w.discard() // the message of the new address is lost
+	works := w.query
+	w.query = &query{fd: -1, answer: works.answer}
+	w.latest.Store(w.again(w.latest.Load()))
+	w.mu.Unlock()
+	if got := find(w, packet()); got.Loss != Unsure {
+		t.Errorf("while the host cannot be read: %v", got)
+	}
+	w.mu.Lock()
+	w.query = works
+	w.mu.Unlock()
+	before := packet()
+	if got := find(w, before); got.Loss != Unsure {
+		t.Errorf("a packet that left before the reading: %v", got)
+	}
+	if got := find(w, packet()); got != (Finding{}) || !w.State().Own(wire.Other4) {
+		t.Errorf("a packet that left after it: %v", got)
 	}
 }
 

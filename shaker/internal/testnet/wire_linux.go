@@ -13,8 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Wire is a device of its own with a Peer behind it, and a route of its own to the Peer's targets. A test can break each of its
-// parts, and mend it, while other wires go on working. The methods return what the kernel says.
+// Wire is a device of its own with a Peer behind it, and a route of its own to the Peer's targets.
+// A test can break each of its parts, and mend it, while other wires go on working. The methods
+// return what the kernel says.
 //
 //	wireK  Own4, Own6 ──── route to Target4 and Target6 ──── Peer
 type Wire struct {
