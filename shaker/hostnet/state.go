@@ -23,6 +23,7 @@ type State struct {
 	left    map[netip.Addr]int32 // addresses that were removed, and their last link
 	local   map[localRoute]struct{}
 	locals  map[netip.Prefix]int // the prefixes of local, and how often each is there
+	lengths [2][129]uint32       // of locals, by family: how many prefixes have a length
 }
 
 // link is one network interface, and since when it has been as it is.
@@ -91,11 +92,21 @@ func (s *State) Own(ip netip.Addr) bool {
 		return true
 	}
 	for bits := ip.BitLen(); bits >= 0; bits-- {
+		if s.lengths[family(ip)][bits] == 0 {
+			continue
+		}
 		if prefix, err := ip.Prefix(bits); err == nil && s.locals[prefix] > 0 {
 			return true
 		}
 	}
 	return false
+}
+
+func family(ip netip.Addr) int {
+	if ip.Is4() {
+		return 0
+	}
+	return 1
 }
 
 // present returns the link that has had ip for the longest time, and whether it is the only one.
@@ -215,7 +226,9 @@ func (s *State) addLocal(r localRoute, now int64) {
 	}
 	s.unshare()
 	s.local[r] = struct{}{}
-	s.locals[r.prefix]++
+	if s.locals[r.prefix]++; s.locals[r.prefix] == 1 {
+		s.lengths[family(r.prefix.Addr())][r.prefix.Bits()]++
+	}
 	s.change(now)
 }
 
@@ -227,6 +240,7 @@ func (s *State) removeLocal(r localRoute, now int64) {
 	delete(s.local, r)
 	if s.locals[r.prefix]--; s.locals[r.prefix] == 0 {
 		delete(s.locals, r.prefix)
+		s.lengths[family(r.prefix.Addr())][r.prefix.Bits()]--
 	}
 	s.change(now)
 }
