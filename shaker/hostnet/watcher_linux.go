@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,7 +24,8 @@ type Watcher struct {
 	mu     sync.Mutex // protects what follows, and the order in which messages are read
 	query  *query
 	buffer []byte
-	stale  bool // messages were lost, and the reading after that failed; the next drain reads again
+	from   unix.RawSockaddrNetlink // who sent what is in buffer
+	stale  bool                    // messages were lost, and the reading after that failed; the next drain reads again
 }
 
 // receiveBuffer is what the kernel is asked to keep for us between two readings. It gives what
@@ -131,21 +133,22 @@ func (w *Watcher) drain() {
 		next = w.again(next)
 	}
 	for {
-		n, from, err := unix.Recvfrom(w.events, w.buffer, unix.MSG_DONTWAIT)
-		switch {
-		case errors.Is(err, unix.EINTR):
+		n, errno := w.receive()
+		switch errno {
+		case 0:
+		case unix.EINTR:
 			continue
-		case errors.Is(err, unix.ENOBUFS):
+		case unix.ENOBUFS:
 			w.discard()
 			next = w.again(next)
 			continue
-		case err != nil: // EAGAIN: that was all
+		default: // EAGAIN: that was all
 			if next != old {
 				w.latest.Store(next)
 			}
 			return
 		}
-		if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != 0 {
+		if w.from.Family != unix.AF_NETLINK || w.from.Pid != 0 {
 			continue // only the kernel is believed
 		}
 		if next == old {
@@ -156,12 +159,21 @@ func (w *Watcher) drain() {
 	}
 }
 
+// receive reads what the kernel says next into buffer, and its sender into from. It does not wait.
+// (Recvfrom of package unix allocates.)
+func (w *Watcher) receive() (n int, errno syscall.Errno) {
+	w.from = unix.RawSockaddrNetlink{}
+	length := uint32(unsafe.Sizeof(w.from))
+	r, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(w.events), uintptr(unsafe.Pointer(&w.buffer[0])), uintptr(len(w.buffer)),
+		unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&w.from)), uintptr(unsafe.Pointer(&length)))
+	return int(r), errno
+}
+
 // discard takes what is left after messages were lost. They are older than the reading that
 // follows, and a lost one may have unsaid the last of them.
 func (w *Watcher) discard() {
 	for {
-		_, _, err := unix.Recvfrom(w.events, w.buffer, unix.MSG_DONTWAIT)
-		if err != nil && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ENOBUFS) {
+		if _, errno := w.receive(); errno != 0 && errno != unix.EINTR && errno != unix.ENOBUFS {
 			return
 		}
 	}
