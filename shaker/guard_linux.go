@@ -52,10 +52,10 @@ func (s *shard) observe(x *slot, was manner, hidden bool, silence Silence) {
 	switch {
 	case s.info.Data_segs_in > 0 || s.info.Bytes_received > 0 || s.info.State == tcpCloseWait:
 		now = talkative
-	case hidden:
-	case was == quiet && silence == Proven: // the usual case
+	case was == talkative, was == quiet && silence == Proven && !hidden: // the latter is the usual case
 		return
-	case was == talkative, silence == Proven:
+	case hidden:
+	case silence == Proven:
 		now = was.better()
 	}
 	s.engine.manners.set(&x.job, now)

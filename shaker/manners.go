@@ -17,14 +17,15 @@ const (
 	// quiet: the target sent nothing but its SYN-ACK at four handshakes with a deaf socket. Lower
 	// numbers count them.
 	quiet manner = 4
-	// talkative: the target has sent data or a FIN.
+	// talkative: the target has sent data or a FIN. It stays so: it may be quiet for a while
+	// because it is slow.
 	talkative manner = 7
 )
 
-// better is the manner after one more quiet handshake. A talkative target begins anew.
+// better is the manner after one more quiet handshake.
 func (m manner) better() manner {
 	if m >= quiet {
-		return unknown + 1
+		return m
 	}
 	return m + 1
 }
@@ -32,9 +33,9 @@ func (m manner) better() manner {
 // manners remembers how targets behave. The shards share it. There is a cell for all targets whose
 // prints end alike, for the last of them; one that was put out is unknown again.
 //
-// A peer that always sends data behind its SYN-ACK is found out at its first handshakes: more than
-// 99 of 100 show the data in the counters. Then none of its silences is proven. A peer that is
-// quiet at four handshakes and sends data at a later one is found out by the same odds.
+// A peer that sends data behind its SYN-ACK is found out when the counters show the data, as they
+// do in more than 9 of 10 handshakes. From then on none of its silences is called proven. A peer
+// that was quiet at four handshakes, and then sends data, is found out by the same odds.
 type manners struct {
 	seed  maphash.Seed
 	cells []atomic.Uint64 // a print, and in its lowest three bits a manner; 0: none

@@ -101,9 +101,11 @@ func TestTimeWaitOfRealClients(t *testing.T) {
 				}
 				first = false
 			}
-			for _, r := range probeAll(t, e, l.Addr, ports, timeout) {
-				if r.Outcome != Open {
-					t.Errorf("of many: %s from %s", r.String(), r.Source)
+			for range ports / 10 { // few at once, or a port comes back before the server has our RST, again and again
+				for _, r := range probeAll(t, e, l.Addr, 10, timeout) {
+					if r.Outcome != Open {
+						t.Errorf("of many: %s from %s", r.String(), r.Source)
+					}
 				}
 			}
 			if n := l.Noticed(t); n != 0 && !stopped(e) {
