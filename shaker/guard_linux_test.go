@@ -151,7 +151,9 @@ func TestTalkativePeer(t *testing.T) {
 				mu.Unlock()
 			}
 			e.Close()
+			mu.Lock()
 			t.Logf("%d targets: of %d probes %d proven, %d of them wrong; %d ACKs seen", targets, probes, proven, wrong, said)
+			mu.Unlock()
 			if wrong > 0 {
 				t.Errorf("%d of %d silences called proven whose ACK was seen", wrong, probes)
 			}
@@ -163,12 +165,12 @@ func TestTalkativePeer(t *testing.T) {
 // is spared the deaf socket after four handshakes, until it sends data.
 func TestManners(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
-		talks := false
+		var talks atomic.Bool
 		said := make(chan struct{}, 1)
 		testnet.NewPeer(t, onlySYN(func(p *testnet.Peer, syn *testnet.Segment) {
 			answer := syn.SYNACK(true)
 			p.Send(answer)
-			if talks {
+			if talks.Load() {
 				for _, s := range behind(answer, testnet.PSH, 0, 20) {
 					p.Send(s)
 				}
@@ -189,11 +191,11 @@ func TestManners(t *testing.T) {
 			shake(Proven, n+1)
 		}
 		shake(Proven, quiet)
-		talks = true
+		talks.Store(true)
 		for range 2 {
 			shake(Broken, talkative)
 		}
-		talks = false
+		talks.Store(false)
 		for range 2 * quiet {
 			shake(Unproven, talkative)
 		}

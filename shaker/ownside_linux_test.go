@@ -3,6 +3,7 @@ package shaker
 import (
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,9 +112,9 @@ func TestNoAddressToSendFrom(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode.String(), func(t *testing.T) {
 			e := newEngine(t, Config{Mode: mode, Shards: 1})
-			answers := false
+			var answers atomic.Bool
 			w := testnet.NewWire(t, 1, func(p *testnet.Peer, s *testnet.Segment) {
-				if s.Flags == testnet.SYN && answers {
+				if s.Flags == testnet.SYN && answers.Load() {
 					p.Send(s.SYNACK(true))
 				}
 			})
@@ -138,12 +139,12 @@ func TestNoAddressToSendFrom(t *testing.T) {
 			to4, to6 := netip.AddrPortFrom(w.Target4, 443), netip.AddrPortFrom(w.Target6, 443)
 			noSource("from 0.0.0.0", to4)
 			noSource("from a link-local address", to6)
-			answers = true
+			answers.Store(true)
 			noSource("from 0.0.0.0, to which the kernel lets nobody answer", to4)
 			if r := check(t, e, patient(t), to6, patience, Open); !r.Source.Addr().IsLinkLocalUnicast() {
 				t.Errorf("sent from %s", r.Source)
 			}
-			answers = false // a router translates the address: one has answered
+			answers.Store(false) // a router translates the address: one has answered
 			check(t, e, patient(t), to6, 5*time.Millisecond, TimedOut)
 			testnet.Sysctl(t, "net/ipv6/conf/all/disable_ipv6", "1")
 			noSource("IPv6 disabled", netip.MustParseAddrPort("[::1]:443"))
