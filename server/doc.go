@@ -34,7 +34,7 @@
 //  5. Judged before asked: every address of a target has passed the policy before its first packet, and the address that
 //     was judged is the one that is probed (TestPolicyDeniesBeforeAnyPacket).
 //     The addresses are judged again for each caller if another RPC brought them (TestRememberedNamesAreJudged).
-//  6. Certain is told: no answer waits for a handshake that cannot change it (TestEarlyCertainty), unless all were asked for
+//  6. A verdict is sent as soon as it cannot change: no answer waits for other handshakes (TestEarlyCertainty), unless all were asked for
 //     (TestExhaustiveMakesAllTenMillisecondsApart).
 //  7. Bounded: a stream has at most its limit of targets outstanding, and one message, those included whose answer was given
 //     while handshakes go on (TestOutstandingBound, TestSlowReaderHoldsBackItself,

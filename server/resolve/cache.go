@@ -28,7 +28,7 @@ type cache struct {
 	weight  int       // of those that are finished
 }
 
-// get returns the flight for q; nil if there is none, or its time is over.
+// get returns the flight for q. It is nil without one, and after its time.
 func (c *cache) get(q question) *flight {
 	f := c.flights[q]
 	if f == nil {

@@ -34,7 +34,7 @@ type Config struct {
 	// one, the more of Lookups are taken. 0 or less means DefaultLookupsPerRequest.
 	LookupsPerRequest int
 
-	// Keep is how long an answer (addresses, or that there is none) is used again for all requests.
+	// Keep is how long an answer, with or without addresses, is used again for all requests.
 	// 0 means DefaultKeep; less than 0 means not at all.
 	Keep time.Duration
 	// KeepFailures is the same for a lookup that failed. 0 means DefaultKeepFailures. Less than 0

@@ -51,7 +51,7 @@ func failure(err error) outcome {
 	}
 }
 
-// tidy returns the addresses of the family among those that a resolver gave; nil if there is none.
+// tidy returns the addresses of the family among those that a resolver gave. It is nil without any.
 //
 // A zone is taken off and the address stays: without the address, a name could escape a policy that
 // denies it for that address.
