@@ -1,9 +1,6 @@
 package shaker
 
-import (
-	"net/netip"
-	"sync"
-)
+import "net/netip"
 
 // addresses counts the probes in flight to each ip:port and keeps those waiting that would be too many.
 //
@@ -13,9 +10,11 @@ import (
 // try when all are: enough of those in one turn would break the silence of every handshake in the
 // shard. After an EADDRNOTAVAIL nothing more starts there until one of them has ended.
 type addresses struct {
-	limit  int
-	byAddr map[netip.AddrPort]*address
-	spare  []*address
+	limit        int
+	byAddr       map[netip.AddrPort]*address
+	spare        spares[address]
+	spareWaiters spares[waiter]
+	spareLines   spares[line]
 }
 
 // address is one ip:port. Its invariant: where somebody waits, somebody holds a place, whose release ends the waiting.
@@ -23,6 +22,7 @@ type addresses struct {
 // batch may start no more for now keeps it, so a caller who hammers an address can make others wait there for one of its probes to
 // end, and only there.
 type address struct {
+	among    *addresses
 	key      netip.AddrPort
 	inFlight int // probes in flight, and those on their way there from waiting
 	full     bool
@@ -49,14 +49,11 @@ type waiter struct {
 	index      int
 }
 
-// waiters keeps unused waiters, because a batch for one address can have all but a few of its
-// probes wait.
-var waiters = sync.Pool{New: func() any { return new(waiter) }}
-
 // free makes w another job's, once it has left its line and its share.
 func (w *waiter) free() {
+	a := w.address.among
 	*w = waiter{}
-	waiters.Put(w)
+	a.spareWaiters.keep(w)
 }
 
 func newAddresses(limit int) addresses {
@@ -67,12 +64,8 @@ func newAddresses(limit int) addresses {
 func (a *addresses) claim(key netip.AddrPort) (*address, bool) {
 	to := a.byAddr[key]
 	if to == nil {
-		if n := len(a.spare); n > 0 {
-			to, a.spare = a.spare[n-1], a.spare[:n-1]
-		} else {
-			to = new(address)
-		}
-		to.key = key
+		to = a.spare.take()
+		to.among, to.key = a, key
 		a.byAddr[key] = to
 	}
 	if to.full || to.inFlight >= a.limit || to.waiting > 0 {
@@ -130,14 +123,14 @@ func (a *addresses) forget(to *address) {
 		return
 	}
 	delete(a.byAddr, to.key)
-	*to = address{}
-	a.spare = append(a.spare, to)
+	*to = address{of: to.of} // the map is empty
+	a.spare.keep(to)
 }
 
 // park makes a job wait at an address for a place.
 func (to *address) park(j job, s *share) {
 	l := to.lineOf(s.caller)
-	w := waiters.Get().(*waiter)
+	w := to.among.spareWaiters.take()
 	*w = waiter{job: j, share: s, address: to, line: l, prev: l.last, index: len(s.parked)}
 	if l.last != nil {
 		l.last.next = w
@@ -155,7 +148,8 @@ func (to *address) lineOf(c *caller) *line {
 	if l != nil {
 		return l
 	}
-	l = &line{caller: c}
+	l = to.among.spareLines.take()
+	l.caller = c
 	if to.of == nil {
 		to.of = make(map[*caller]*line)
 	}
@@ -181,6 +175,9 @@ func (w *waiter) leave() {
 	if w.line.first == nil {
 		w.address.lines.leave(&w.line.turn)
 		delete(w.address.of, w.line.caller)
+		*w.line = line{}
+		w.address.among.spareLines.keep(w.line)
+		w.line = nil
 	}
 
 	parked := w.share.parked

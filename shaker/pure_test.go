@@ -297,6 +297,41 @@ func TestWhoLeavesALineLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestWaitingAllocatesNothing: in the steady state a job that waits for a place costs no allocation, though its line and its
+// address come and go with it.
+func TestWaitingAllocatesNothing(t *testing.T) {
+	a := newAddresses(1)
+	sh := parking()
+	key := netip.MustParseAddrPort("127.0.0.1:1")
+	once := func() {
+		to, _ := a.claim(key)
+		to.park(job{}, sh)
+		a.release(to)[0].free()
+		a.release(to)
+	}
+	once()
+	if n := testing.AllocsPerRun(100, once); n != 0 || len(a.byAddr) != 0 {
+		t.Errorf("%v allocations a job; %d addresses left", n, len(a.byAddr))
+	}
+}
+
+// TestSparesAreBounded: what a burst needed is not kept for ever.
+func TestSparesAreBounded(t *testing.T) {
+	var s spares[job]
+	for range 2 * mostSpares {
+		s.keep(new(job))
+	}
+	if len(s.kept) != mostSpares {
+		t.Errorf("%d kept", len(s.kept))
+	}
+	for range 2 * mostSpares {
+		s.take()
+	}
+	if len(s.kept) != 0 {
+		t.Errorf("%d left", len(s.kept))
+	}
+}
+
 // TestExhaustedWaitsOnlyForItsOwn: after EADDRNOTAVAIL nothing starts at an address until one of our own there has ended;
 // where none of our own is there, waiting would be for ever.
 func TestExhaustedWaitsOnlyForItsOwn(t *testing.T) {

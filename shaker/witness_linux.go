@@ -2,6 +2,7 @@ package shaker
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/CarterTsai/tcp-shaker/shaker/hostnet"
@@ -21,9 +22,9 @@ const (
 	// lookEvery is the least time between two looks at the host's network. Each costs about two
 	// wake-ups and two system calls, so all doubts of this time share one.
 	lookEvery = 5 * time.Millisecond
-	// lookPatience bounds how long results wait for a look. The kernel does not answer while
-	// another program changes the network.
-	lookPatience = 100 * time.Millisecond
+	// lookPatience bounds how long results wait for the kernel. It does not answer while another
+	// program changes the network. The time until a look begins is our own, and does not count.
+	lookPatience = 250 * time.Millisecond
 )
 
 // witness says of silent probes whether our own side worked all the while: source address, link and
@@ -58,6 +59,7 @@ type asked struct {
 type look struct {
 	packets  []hostnet.Packet
 	findings []hostnet.Finding
+	began    atomic.Int64  // clock of its begin; 0: not yet
 	done     chan struct{} // has room for a token
 }
 
@@ -112,6 +114,7 @@ func (w *witness) run() {
 	go func() {
 		defer close(ended)
 		for l := range looks {
+			l.began.Store(clock())
 			w.look(l)
 			l.done <- struct{}{}
 		}
@@ -127,8 +130,7 @@ func (w *witness) run() {
 			next = &look{done: make(chan struct{}, 1)}
 		}
 		taken = w.take(taken[:0], next)
-		late.Reset(lookPatience)
-		judged := next.judge(looks, late.C)
+		judged := next.judge(looks, late)
 		if judged {
 			settleAll(taken, next.findings)
 		} else {
@@ -165,18 +167,34 @@ func (w *witness) take(taken []asked, l *look) []asked {
 	return taken
 }
 
-// judge has l answered, and reports whether that was done in time.
-func (l *look) judge(looks chan<- *look, late <-chan time.Time) bool {
+// judge has l answered, and reports whether the kernel did that in time. late is a timer to use.
+func (l *look) judge(looks chan<- *look, late *time.Timer) bool {
+	l.began.Store(0)
+	late.Reset(lookPatience)
 	select {
 	case looks <- l:
-	case <-late:
+	case <-late.C: // the look before it was given up, and has not ended yet
 		return false
 	}
-	select {
-	case <-l.done:
-		return true
-	case <-late:
-		return false
+	for {
+		select {
+		case <-l.done:
+			return true
+		case <-late.C:
+		}
+		select {
+		case <-l.done: // both came while this goroutine did not run
+			return true
+		default:
+		}
+		left := lookPatience
+		if began := l.began.Load(); began != 0 {
+			left -= time.Duration(clock() - began)
+		}
+		if left <= 0 {
+			return false
+		}
+		late.Reset(left)
 	}
 }
 
