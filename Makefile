@@ -3,6 +3,8 @@
 BUF         := $(if $(shell command -v npx),npx --yes @bufbuild/buf@1.75.0,go run github.com/bufbuild/buf/cmd/buf@v1.75.0)
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
+# The tests that have a long form.
+LONG        := BudgetUnderLoad|ClosedPortOfThisHost|Hairpin|IdleCostsNothing|LossyServer|MixedTruth|NothingLeaks|OneAnswer|OurLoadIsNotSilence|PaceOnTheWire|ResentSYNs|RoundTrips|SharesOfSilence|Soak|StoppedProcess|TalkativePeer
 # What the proto is compared with for breaking changes: the commit before this one, unless told otherwise.
 AGAINST     ?= .git\#ref=HEAD~1,subdir=proto
 
@@ -25,8 +27,8 @@ race: ## Run the tests with the race detector
 	go test -race ./...
 
 .PHONY: truth
-truth: ## Run the long form of the tests: millions of probes whose truth is known, a minute of idleness (about eight minutes)
-	TRUTH=long go test -count=1 -timeout 20m -v -p 1 -run '$(or $(RUN),.)' ./shaker ./server/shakerd
+truth: ## Run the tests that have a long form in it: millions of probes whose truth is known, a minute of idleness (about six minutes)
+	TRUTH=long go test -count=1 -timeout 20m -v -p 1 -run '$(or $(RUN),$(LONG))' ./shaker ./server/shakerd
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (10s)
