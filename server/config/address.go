@@ -78,10 +78,33 @@ func (a Address) clashes(b Address) bool {
 	if a.Port == 0 || a.Port != b.Port {
 		return false
 	}
-	x, _ := a.addr()
-	y, _ := b.addr()
-	if a.Host == "" || b.Host == "" || x.IsUnspecified() || y.IsUnspecified() {
+	if strings.EqualFold(a.Host, b.Host) {
 		return true
 	}
-	return strings.EqualFold(a.Host, b.Host) || x.IsValid() && x == y
+	x, xLiteral := a.addr()
+	y, yLiteral := b.addr()
+	switch {
+	case a.Host != "" && !xLiteral: // a name: it has some address
+		return b.Host == "" || y == netip.IPv6Unspecified()
+	case b.Host != "" && !yLiteral:
+		return a.Host == "" || x == netip.IPv6Unspecified()
+	default:
+		return Overlap(x, y)
+	}
+}
+
+// Overlap reports whether two listeners of one port would share an address. The zero Addr stands for
+// all addresses of this host, and so does [::]. 0.0.0.0 stands for all IPv4 addresses. IPv4-mapped
+// addresses must be unmapped.
+func Overlap(a, b netip.Addr) bool { return a == b || covers(a, b) || covers(b, a) }
+
+func covers(wild, a netip.Addr) bool {
+	switch {
+	case !wild.IsValid(), wild == netip.IPv6Unspecified():
+		return true
+	case wild == netip.IPv4Unspecified():
+		return a.Is4()
+	default:
+		return false
+	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/CarterTsai/tcp-shaker/server/policy"
 )
 
-// maxName is the longest name of a caller, in bytes: it is in log lines, and in labels of metrics.
+// maxName is the longest name of a caller, in bytes. Log lines contain it.
 const maxName = 64
 
 // nameForm is what else a caller's name is made of.

@@ -30,7 +30,7 @@ type Caller struct {
 	UIDs []uint32
 }
 
-// maxCallerName is the longest name of a caller, in bytes: it is in log lines, and labels of metrics.
+// maxCallerName is the longest name of a caller, in bytes. Log lines contain it.
 const maxCallerName = 256
 
 // noUID is what the kernel tells where it knows no user: (uid_t)-1 (cred_to_ucred, net/core/sock.c).

@@ -32,7 +32,8 @@ shakerd serves tcpshaker.v1.ShakerService over gRPC: whether TCP targets answer,
   --config FILE        read what follows, and who may ask about what, from FILE (YAML); flags beat it. SIGHUP reads it anew
   --check-config       say whether FILE, and what it names, can be loaded, and exit: 0 it can, 2 it cannot
   --listen ADDR        where to listen: host:port (port 0: any that is free) or unix:PATH; repeatable
-                       (default 127.0.0.1:50051). TLS is for FILE to say
+                       (default 127.0.0.1:50051). 0.0.0.0 is all IPv4 addresses; [::], or no host, is all addresses of
+                       both families. TLS is for FILE to say
   --insecure           listen on other than loopback addresses, though callers are neither authenticated nor encrypted
   --metrics-listen ADDR
                        where to serve /metrics, for Prometheus, over HTTP: a loopback host:port, or unix:PATH

@@ -129,8 +129,7 @@ func (e *endpoint) clashes(other *endpoint) bool {
 	if e.path != "" || other.path != "" {
 		return e.path == other.path
 	}
-	wild := !e.addr.IsValid() || !other.addr.IsValid() || e.addr.IsUnspecified() || other.addr.IsUnspecified()
-	return e.port != 0 && e.port == other.port && (wild || e.addr == other.addr)
+	return e.port != 0 && e.port == other.port && config.Overlap(e.addr, other.addr)
 }
 
 // refusal says what to do about an endpoint that is not loopback.
@@ -166,8 +165,12 @@ func (e *endpoint) listen(ctx context.Context) (net.Listener, error) {
 	if e.addr.IsValid() {
 		address = netip.AddrPortFrom(e.addr, e.port).String()
 	}
+	network := "tcp"
+	if e.addr == netip.IPv4Unspecified() {
+		network = "tcp4" // with "tcp" package net would listen on [::] too
+	}
 	var lc net.ListenConfig
-	return lc.Listen(ctx, "tcp", address)
+	return lc.Listen(ctx, network, address)
 }
 
 // addressOf returns where l listens, in the form that --listen takes.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -108,6 +109,48 @@ func TestRefusesToBeOpen(t *testing.T) {
 		}
 		if strings.Contains(stderr.String(), "serving") {
 			t.Errorf("%s: it began to serve: %s", listen, &stderr)
+		}
+	}
+}
+
+// TestListenFamilies: 0.0.0.0 is all IPv4 addresses and no IPv6 one; [::] and an empty host are all
+// addresses of both families.
+func TestListenFamilies(t *testing.T) {
+	for _, tt := range []struct {
+		listen string
+		v4, v6 bool
+	}{
+		{"0.0.0.0:0", true, false},
+		{"[::]:0", true, true},
+		{":0", true, true},
+		{"127.0.0.1:0", true, false},
+		{"[::1]:0", false, true},
+	} {
+		a, err := parseListen(tt.listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := a.endpoint(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := e.listen(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		port := uint16(l.Addr().(*net.TCPAddr).Port)
+		for ip, want := range map[netip.Addr]bool{
+			netip.MustParseAddr("127.0.0.1"): tt.v4,
+			netip.IPv6Loopback():             tt.v6,
+		} {
+			c, err := net.Dial("tcp", netip.AddrPortFrom(ip, port).String())
+			if err == nil {
+				c.Close()
+			}
+			if (err == nil) != want {
+				t.Errorf("--listen %s: %s says %v", tt.listen, ip, err)
+			}
 		}
 	}
 }

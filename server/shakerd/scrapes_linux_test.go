@@ -139,7 +139,9 @@ func TestMetricsHaveAPlaceOfTheirOwn(t *testing.T) {
 		{"127.0.0.1:7", "[::ffff:127.0.0.1]:7", true},
 		{":7", "127.0.0.1:7", true},
 		{"0.0.0.0:7", "127.0.0.1:7", true},
-		{"0.0.0.0:7", "[::1]:7", true}, // package net listens on both families
+		{"0.0.0.0:7", "[::1]:7", false}, // all IPv4 addresses, and no other
+		{"[::]:7", "127.0.0.1:7", true},
+		{"[::]:7", "[::1]:7", true},
 		{socket, socket, true},
 		{"127.0.0.1:0", "127.0.0.1:0", false},
 		{"127.0.0.1:7", "127.0.0.1:8", false},
