@@ -139,6 +139,9 @@ func (s *session) run(in *intake) error {
 			return s.err
 		}
 		if s.undecided == 0 && !s.holding() && in.finished() {
+			if s.ctx.Err() != nil { // what ended it may have ended the handshakes first
+				return errEnded(s.ctx)
+			}
 			return nil
 		}
 		s.recount()

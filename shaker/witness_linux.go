@@ -24,7 +24,7 @@ const (
 	lookEvery = 5 * time.Millisecond
 	// lookPatience bounds how long results wait for the kernel. It does not answer while another
 	// program changes the network. The time until a look begins is our own, and does not count.
-	lookPatience = 250 * time.Millisecond
+	lookPatience = time.Second
 )
 
 // witness says of silent probes whether our own side worked all the while: source address, link and
