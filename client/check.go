@@ -14,7 +14,9 @@ import (
 // that cannot be reached, or is malformed, is a Result.
 //
 // Give ctx a deadline: the service keeps a little of it back and answers with what is known by then. Without one, the
-// answer comes after a name lookup and as many timeouts as there are attempts.
+// answer comes after a name lookup and as many timeouts as there are attempts. With a deadline below
+// 1.32 s, or 1.2 s for each attempt and 120 ms, a silent target is [Inconclusive], unless
+// [WithTimeout] sets less.
 func (c *Client) Check(ctx context.Context, target string, opts ...CheckOption) (Result, error) {
 	request := &tcpshakerv1.CheckRequest{Targets: []string{wireTarget(target)}, Options: checkOptions(opts)}
 	var header metadata.MD
@@ -44,7 +46,8 @@ func onlyResult(target string, results []*tcpshakerv1.CheckResult) (Result, erro
 // an *Error. Of no targets it returns no results, and asks nothing.
 //
 // There may be any number. They go over one [Client.Stream], because that alone has no limit on targets, on the size of a
-// request or on that of an answer; so CheckAll is not retried. As for ctx, see [Client.Check].
+// request or on that of an answer; so CheckAll is not retried. As for ctx, see [Client.Check]; but a
+// default timeout is not fitted into its deadline, see [WithTimeout].
 func (c *Client) CheckAll(ctx context.Context, targets []string, opts ...CheckOption) ([]Result, error) {
 	if len(targets) == 0 {
 		return nil, nil

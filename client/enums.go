@@ -60,7 +60,7 @@ const (
 	ReasonNoRoute          Reason = 30 // the service's machine has, or had for a moment, no way to the address
 	ReasonLocalResources   Reason = 31 // the service's machine lacked something, or its kernel ended the handshake
 	ReasonLocalFiltered    Reason = 32 // the service's machine rejected the packet: firewall, prohibit route, security module
-	ReasonDeadlineExceeded Reason = 33 // the call's deadline passed before the handshake's timeout
+	ReasonDeadlineExceeded Reason = 33 // the call's deadline passed before the handshake's timeout; see WithTimeout
 	ReasonShuttingDown     Reason = 34 // the service is shutting down
 	ReasonVantageIsolated  Reason = 35 // the service believes its own network to be cut off
 )

@@ -52,16 +52,16 @@ func (s *session) startDue() {
 func (s *session) probe(t *task, place int) {
 	a := &t.addresses[place]
 	s.probes = append(s.probes, shaker.Probe{
-		ID:      probeID(t.place, place, int(a.begun)),
-		Addr:    a.addr,
-		Timeout: t.options.timeout,
+		ID:   probeID(t.place, place, int(a.begun)),
+		Addr: a.addr,
 	})
 	a.begun++
 	t.inFlight++
 	s.told.handshakes++
 }
 
-// submit gives all queued handshakes to the engine with one call.
+// submit gives all queued handshakes to the engine with one call. Their timeouts are picked here: the
+// time that is left counts from now.
 func (s *session) submit() {
 	if len(s.probes) == 0 || s.err != nil {
 		return
@@ -69,7 +69,13 @@ func (s *session) submit() {
 	now := s.now()
 	for i := range s.probes {
 		place, address, attempt := splitProbeID(s.probes[i].ID)
-		*s.tasks.tasks[place].handshakeAt(address, attempt) = now
+		t := s.tasks.tasks[place]
+		timeout := t.options.timeoutOf(attempt, s.fitInto-now)
+		s.probes[i].Timeout = timeout
+		if timeout != t.options.timeout {
+			s.fitted++
+		}
+		*t.handshakeAt(address, attempt) = handshake{now, timeout}
 	}
 	if err := s.batch.Add(s.probes); err != nil {
 		s.fail(s.server.refused(s.ctx, err))
@@ -93,7 +99,12 @@ func (s *session) receive() {
 func (s *session) result(r *shaker.Result) {
 	place, at, attempt := splitProbeID(r.ID)
 	t := s.tasks.tasks[place]
+	h := t.handshakeAt(at, attempt)
 	t.inFlight--
+	if h.timeout != t.options.timeout {
+		s.fitted--
+		s.landUnfitted()
+	}
 	s.auditProbe(t, r)
 	if t.decided {
 		t.addresses[at].ended++
@@ -103,8 +114,8 @@ func (s *session) result(r *shaker.Result) {
 		s.release(t)
 		return
 	}
-	t.account(r, *t.handshakeAt(at, attempt))
-	s.follow(t, at, t.addresses[at].meet(r))
+	t.account(r, h.added)
+	s.follow(t, at, t.addresses[at].meet(r, h.timeout))
 	s.settle(t)
 }
 
@@ -117,7 +128,9 @@ func (s *session) follow(t *task, at int, brought class) {
 		a.closed = a.ended == attempts || s.ended && a.ended == a.begun
 	case a.begun == attempts:
 		a.closed = true
-	case brought == classSilence: // once the work has ended, the engine answers it with Canceled
+	case brought == classSilence && s.ended:
+		a.cut()
+	case brought == classSilence:
 		s.probe(t, at)
 	case brought == classTrouble && !s.ended:
 		s.delay(min(t.options.timeout, retryDelay), t, at)
@@ -138,8 +151,8 @@ func (s *session) settle(t *task) {
 
 // end closes what cannot go on when the context of the work has ended: names that are still looked
 // up, and attempts that were not begun. An address that waits for its next attempt keeps our own
-// trouble as its finding. The engine answers now what is in flight, with Canceled or with what it
-// found, and that answers the other targets.
+// trouble as its finding. The engine answers soon what is in flight (see flightContext), with Canceled
+// or with what it found, and that answers the other targets.
 func (s *session) end() {
 	s.ended = true
 	s.delayed.clear()

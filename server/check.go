@@ -27,6 +27,7 @@ func (s *Server) Check(ctx context.Context, req *tcpshakerv1.CheckRequest) (*tcp
 		return nil, err
 	}
 	defer work.close()
+	work.fitTimeouts()
 	work.told.targets += uint64(len(targets))
 	if err := work.pay(targets, o); err != nil {
 		return nil, err

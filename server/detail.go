@@ -69,7 +69,8 @@ func explain(a *address, o *options) string {
 
 // silenceDetail counts SYNs of the deciding handshake, and the handshakes of which a SYN was sent.
 func silenceDetail(a *address, o *options) string {
-	detail := fmt.Sprintf("no answer to %s within %v", counted(uint64(a.best.Retransmits)+1, "SYN"), o.timeout)
+	detail := fmt.Sprintf("no answer to %s within %v",
+		counted(uint64(a.best.Retransmits)+1, "SYN"), readable(a.timeout, o))
 	if a.sent > 1 {
 		detail += fmt.Sprintf(", nor in %s more", counted(uint64(a.sent)-1, "handshake"))
 	}
@@ -108,15 +109,37 @@ func cutDetail(a *address, o *options) string {
 	if a.reason == tcpshakerv1.Reason_REASON_SHUTTING_DOWN {
 		return detailShutdown
 	}
+	var detail string
 	switch {
 	case a.sent == 0:
 		return detailCut
 	case o.attempts == 1:
-		return fmt.Sprintf("the deadline of the RPC passed before an answer, and before the timeout of %v", o.timeout)
+		detail = fmt.Sprintf("the deadline of the RPC passed before an answer, and before the timeout of %v",
+			readable(a.timeout, o))
 	default:
-		return fmt.Sprintf("the deadline of the RPC passed after %d of %d handshakes, without an answer that decides",
+		detail = fmt.Sprintf("the deadline of the RPC passed after %d of %d handshakes, without an answer that decides",
 			a.whole, o.attempts)
 	}
+	advice := "; set options.timeout below the deadline"
+	if o.attempts > 1 && !o.exhaustive {
+		advice += " / " + strconv.Itoa(o.attempts)
+	}
+	if waited := a.best.Queued.Round(time.Millisecond); waited >= fitMargin {
+		more := fmt.Sprintf("; its SYN waited %v", waited)
+		if len(detail)+len(more)+len(advice) <= maxDetail {
+			detail += more
+		}
+	}
+	return detail + advice
+}
+
+// readable returns the timeout of a handshake as detail names it: rounded if the service has fitted
+// it into the deadline, and otherwise as the caller or the operator has set it.
+func readable(timeout time.Duration, o *options) time.Duration {
+	if timeout != o.timeout {
+		return timeout.Round(10 * time.Millisecond)
+	}
+	return timeout
 }
 
 // limitedDetail says which limit of a destination was reached, and until when.

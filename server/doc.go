@@ -31,6 +31,8 @@
 //     cut off come before it (TestHandshakesOfAnAddress, TestEverySequenceOfHandshakes).
 //  4. What the deadline cut off is never TIMED_OUT, and makes no target UNREACHABLE (TestCutAttemptsAreNeverTimedOut,
 //     TestDeadlineKeepsTimeForTheWayHome).
+//     A timeout that is left unset is fitted into the deadline of a Check (TestTimeoutsOfAnRPC,
+//     TestDeadlineDecidesTheSameEachTime).
 //  5. Judged before asked: every address of a target has passed the policy before its first packet, and the address that
 //     was judged is the one that is probed (TestPolicyDeniesBeforeAnyPacket).
 //     The addresses are judged again for each caller if another RPC brought them (TestRememberedNamesAreJudged).

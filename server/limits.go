@@ -34,7 +34,8 @@ type Limits struct {
 	// may be exceeded by one message. Default 65,536. One such target holds about 1 KB until it is answered.
 	OutstandingPerStream int
 
-	// MaxTimeout is the longest CheckOptions.timeout that is accepted. Default, and at most, 60 s; at least MinTimeout. The
+	// MaxTimeout is the longest CheckOptions.timeout that is accepted, and one that is left unset is not
+	// longer either. Default, and at most, 60 s; at least MinTimeout. The
 	// kernel gives up after 127 s (tcp_syn_retries), so a much longer wait would not be answered anyway.
 	MaxTimeout time.Duration
 

@@ -14,24 +14,26 @@ const maxAttempts = 16
 // options are the CheckOptions of one message, decoded: every field is set, and in range. They are not changed once made,
 // and shared by the targets of their message.
 type options struct {
-	timeout    time.Duration
-	attempts   int
-	exhaustive bool
-	addresses  tcpshakerv1.AddressPolicy // FIRST, ANY or ALL
-	family     tcpshakerv1.IpFamily      // unspecified: both
-	evidence   bool
+	timeout      time.Duration
+	timeoutUnset bool // the caller left the timeout to the service; see timeoutOf
+	attempts     int
+	exhaustive   bool
+	addresses    tcpshakerv1.AddressPolicy // FIRST, ANY or ALL
+	family       tcpshakerv1.IpFamily      // unspecified: both
+	evidence     bool
 }
 
 // decodeOptions reads o, which may be nil, and returns a violation for each field that is out of range. The options are of
 // use only where there is none.
 func decodeOptions(o *tcpshakerv1.CheckOptions, maxTimeout time.Duration) (*options, []violation) {
 	decoded := &options{
-		timeout:    min(shaker.DefaultTimeout, maxTimeout),
-		attempts:   1,
-		exhaustive: o.GetExhaustive(),
-		addresses:  tcpshakerv1.AddressPolicy_ADDRESS_POLICY_FIRST,
-		family:     o.GetIpFamily(),
-		evidence:   o.GetEvidence(),
+		timeout:      min(shaker.DefaultTimeout, maxTimeout),
+		timeoutUnset: o.GetTimeout() == nil,
+		attempts:     1,
+		exhaustive:   o.GetExhaustive(),
+		addresses:    tcpshakerv1.AddressPolicy_ADDRESS_POLICY_FIRST,
+		family:       o.GetIpFamily(),
+		evidence:     o.GetEvidence(),
 	}
 	var wrong []violation
 

@@ -13,7 +13,9 @@ import (
 
 // TestOptionsDefaults: unset means timeout 2 s, one attempt, FIRST, both families.
 func TestOptionsDefaults(t *testing.T) {
-	want := options{timeout: 2 * time.Second, attempts: 1, addresses: tcpshakerv1.AddressPolicy_ADDRESS_POLICY_FIRST}
+	want := options{
+		timeout: 2 * time.Second, timeoutUnset: true, attempts: 1, addresses: tcpshakerv1.AddressPolicy_ADDRESS_POLICY_FIRST,
+	}
 	for _, o := range []*tcpshakerv1.CheckOptions{nil, {}} {
 		if got, wrong := decodeOptions(o, DefaultMaxTimeout); *got != want || wrong != nil {
 			t.Errorf("%v: %+v, %v", o, *got, wrong)

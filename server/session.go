@@ -33,8 +33,12 @@ type session struct {
 	ctx    context.Context    // the RPC's
 	work   context.Context    // ends before it does, by the reserve
 	cancel context.CancelFunc // ends work
-	batch  Batch
-	names  *resolve.Request // nil until a name comes
+	land   context.CancelFunc // ends the context of the batch; see flightContext
+	// fitInto is the end of work, on the session's clock, if timeouts that callers have left to the
+	// service are fitted into it; otherwise it is unfitted.
+	fitInto time.Duration
+	batch   Batch
+	names   *resolve.Request // nil until a name comes
 
 	admission *access.Admission
 	view      *access.View // what the caller may; see look
@@ -49,6 +53,7 @@ type session struct {
 	alarm time.Duration // when timer fires; 0: it is not set
 
 	tasks     slab
+	fitted    int            // handshakes in flight whose timeout was fitted into the deadline
 	undecided int            // targets admitted whose results have not been written
 	next      uint64         // index of the next target
 	probes    []shaker.Probe // to be given to the batch by submit
@@ -84,12 +89,15 @@ func (s *Server) newSession(ctx context.Context, out sink, expected int) (*sessi
 	}
 	view := admission.View()
 	work, cancel := workContext(ctx, expected)
+	flights, land := flightContext(ctx, work, expected)
 	return &session{
 		server:    s,
 		ctx:       ctx,
 		work:      work,
 		cancel:    cancel,
-		batch:     s.prober.OpenFor(work, turn),
+		land:      land,
+		fitInto:   unfitted,
+		batch:     s.prober.OpenFor(flights, turn),
 		out:       out,
 		epoch:     time.Now(),
 		admission: admission,
@@ -104,6 +112,7 @@ func (s *Server) newSession(ctx context.Context, out sink, expected int) (*sessi
 func (s *session) close() {
 	s.batch.Finish() // before its context ends: of a batch that is over nobody has to hear that its context ends
 	s.cancel()
+	s.land()
 	if s.timer != nil {
 		s.timer.Stop()
 	}
@@ -120,6 +129,14 @@ func workContext(ctx context.Context, expected int) (context.Context, context.Ca
 	reserve := max(left/10, time.Duration(expected)*reservePerTarget)
 	reserve = min(max(reserve, minReserve), maxReserve, left/2)
 	return context.WithDeadline(ctx, deadline.Add(-reserve))
+}
+
+// fitTimeouts has the timeouts that callers have left to the service fitted into the RPC's deadline.
+// Without a deadline it has no effect.
+func (s *session) fitTimeouts() {
+	if end, ok := s.work.Deadline(); ok {
+		s.fitInto = end.Sub(s.epoch)
+	}
 }
 
 // now is the time since the session began, on the monotonic clock.
@@ -162,6 +179,7 @@ func (s *session) run(in *intake) error {
 		case <-done:
 			done = nil
 			s.end()
+			s.landUnfitted()
 		case <-in.drained():
 			return errDraining()
 		case <-s.ctx.Done():

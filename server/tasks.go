@@ -25,11 +25,12 @@ type address struct {
 	whole uint8 // of those that ended, the ones that were not cut off
 	quiet uint8 // of those that ended, the ones that met silence
 
-	best shaker.Result // what brought the finding; zero where no handshake did
+	best    shaker.Result // what brought the finding; zero where no handshake did
+	timeout time.Duration // of that handshake
 }
 
-// meet folds the result of one handshake in, and returns the handshake's class.
-func (a *address) meet(r *shaker.Result) class {
+// meet folds the result of one handshake in, whose timeout is given, and returns its class.
+func (a *address) meet(r *shaker.Result, timeout time.Duration) class {
 	a.ended++
 	if r.Sent() {
 		a.sent++
@@ -39,7 +40,7 @@ func (a *address) meet(r *shaker.Result) class {
 	}
 	reason := reasonOf(r)
 	if heavier(reason, a.reason) {
-		a.reason, a.best = reason, *r
+		a.reason, a.best, a.timeout = reason, *r, timeout
 	}
 	brought := classOf(reason)
 	if brought == classSilence {
@@ -60,7 +61,7 @@ func (a *address) waits(o *options) bool {
 // cut folds in that handshakes which were asked for are not begun, because the RPC's time is over.
 func (a *address) cut() {
 	if heavier(cutOff, a.reason) {
-		a.reason, a.best = cutOff, shaker.Result{}
+		a.reason, a.best, a.timeout = cutOff, shaker.Result{}, 0
 	}
 	a.closed = a.ended == a.begun
 }
@@ -83,10 +84,10 @@ type task struct {
 	looked   bool         // its name was looked up
 	destined bool         // its addresses are charged with its attempts
 
-	addresses []address       // empty until they are known, and allowed
-	added     []time.Duration // when each handshake was given to the engine; see handshakeAt
-	rounds    int             // with exhaustive: attempts begun, each with all addresses
-	inFlight  int             // handshakes begun and not ended
+	addresses []address   // empty until they are known, and allowed
+	given     []handshake // what each handshake was given to the engine with; see handshakeAt
+	rounds    int         // with exhaustive: attempts begun, each with all addresses
+	inFlight  int         // handshakes begun and not ended
 	decided   bool
 
 	unknown finding // of a name: counts as one more address; see conclude. No reason: there is none
@@ -100,7 +101,13 @@ type task struct {
 
 	// Room for the ordinary target, one address and one attempt, so that it needs no allocation of its own.
 	oneAddress [1]address
-	oneAdded   [1]time.Duration
+	oneGiven   [1]handshake
+}
+
+// handshake is what a task remembers of a handshake that it has given to the engine.
+type handshake struct {
+	added   time.Duration // when, on the session's clock
+	timeout time.Duration
 }
 
 // setAddresses says which addresses are to be probed; at least one, at most maxAddresses.
@@ -112,15 +119,15 @@ func (t *task) setAddresses(addrs []netip.Addr, port uint16) {
 	for i, addr := range addrs {
 		t.addresses[i].addr = netip.AddrPortFrom(addr, port)
 	}
-	t.added = t.oneAdded[:]
+	t.given = t.oneGiven[:]
 	if n := len(addrs) * t.options.attempts; n > 1 {
-		t.added = make([]time.Duration, n)
+		t.given = make([]handshake, n)
 	}
 }
 
-// handshakeAt is the place in added of a handshake, of which each address has at most options.attempts.
-func (t *task) handshakeAt(address, attempt int) *time.Duration {
-	return &t.added[address*t.options.attempts+attempt]
+// handshakeAt is the place in given of a handshake, of which each address has at most options.attempts.
+func (t *task) handshakeAt(address, attempt int) *handshake {
+	return &t.given[address*t.options.attempts+attempt]
 }
 
 // account takes a result into the figures of the target. The engine's own clock readings are used, relative to when the

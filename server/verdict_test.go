@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"math"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -120,7 +121,7 @@ func TestHandshakesOfAnAddress(t *testing.T) {
 		var a address
 		for _, reason := range test.brought {
 			r := results[reason]
-			if got, want := a.meet(&r), classOf(reason); got != want {
+			if got, want := a.meet(&r, 0), classOf(reason); got != want {
 				t.Errorf("%v: class %d, want %d", reason, got, want)
 			}
 		}
@@ -197,9 +198,9 @@ func TestDetails(t *testing.T) {
 	}{
 		{address{reason: synAck}, one, ""},
 		{address{reason: rst}, one, "connection refused (RST): nothing listens on the port"},
-		{address{reason: timeout, ended: 1, sent: 1, best: shaker.Result{Retransmits: 2}}, one, "no answer to 3 SYNs within 2s"},
-		{address{reason: timeout, ended: 3, sent: 3}, one, "no answer to 1 SYN within 2s, nor in 2 handshakes more"},
-		{address{reason: timeout, ended: 3, sent: 2}, one, "no answer to 1 SYN within 2s, nor in 1 handshake more"},
+		{address{reason: timeout, timeout: 2 * time.Second, ended: 1, sent: 1, best: shaker.Result{Retransmits: 2}}, one, "no answer to 3 SYNs within 2s"},
+		{address{reason: timeout, timeout: 2 * time.Second, ended: 3, sent: 3}, one, "no answer to 1 SYN within 2s, nor in 2 handshakes more"},
+		{address{reason: timeout, timeout: 2 * time.Second, ended: 3, sent: 2}, one, "no answer to 1 SYN within 2s, nor in 1 handshake more"},
 		{
 			address{reason: noRoute, quiet: 1, best: errno(syscall.ENETUNREACH)},
 			one,
@@ -218,7 +219,8 @@ func TestDetails(t *testing.T) {
 		{
 			address{reason: cutOff, sent: 2, whole: 1, quiet: 1},
 			options{attempts: 2},
-			"the deadline of the RPC passed after 1 of 2 handshakes, without an answer that decides",
+			"the deadline of the RPC passed after 1 of 2 handshakes, without an answer that decides" +
+				"; set options.timeout below the deadline / 2",
 		},
 		{address{reason: hostUn, best: icmp(3, 1, router)}, one, "host unreachable, says router 192.0.2.1 (ICMP 3/1)"},
 		{address{reason: hostUn, best: icmp(3, 1, target.Addr())}, one, "host unreachable, says the target (ICMP 3/1)"},
@@ -244,14 +246,35 @@ func TestDetails(t *testing.T) {
 		{address{reason: closing}, one, "the service is shutting down"},
 		{address{reason: cutOff}, one, "the deadline of the RPC passed before a SYN was sent"},
 		{
-			address{reason: cutOff, sent: 1},
+			address{reason: cutOff, timeout: 2 * time.Second, sent: 1},
 			one,
-			"the deadline of the RPC passed before an answer, and before the timeout of 2s",
+			"the deadline of the RPC passed before an answer, and before the timeout of 2s; set options.timeout below the deadline",
+		},
+		{ // fitted, and it waited in the engine
+			address{
+				reason: cutOff, timeout: 1_876_543_210, sent: 1, best: shaker.Result{Queued: 123_456_789},
+			},
+			one,
+			"the deadline of the RPC passed before an answer, and before the timeout of 1.88s; its SYN waited 123ms" +
+				"; set options.timeout below the deadline",
+		},
+		{ // too long for all of it
+			address{reason: cutOff, timeout: 59_999_999_999, sent: 1, best: shaker.Result{Queued: math.MaxInt64}},
+			options{attempts: 1, timeout: 59_999_999_999},
+			"the deadline of the RPC passed before an answer, and before the timeout of 59.999999999s" +
+				"; set options.timeout below the deadline",
 		},
 		{
-			address{reason: cutOff, sent: 16, whole: 15},
+			address{reason: cutOff, sent: 16, whole: 15, best: shaker.Result{Queued: fitMargin}},
 			options{attempts: 16},
-			"the deadline of the RPC passed after 15 of 16 handshakes, without an answer that decides",
+			"the deadline of the RPC passed after 15 of 16 handshakes, without an answer that decides" +
+				"; its SYN waited 20ms; set options.timeout below the deadline / 16",
+		},
+		{ // overlapping
+			address{reason: cutOff, sent: 2, best: shaker.Result{Queued: fitMargin - time.Millisecond}},
+			options{attempts: 2, exhaustive: true},
+			"the deadline of the RPC passed after 0 of 2 handshakes, without an answer that decides" +
+				"; set options.timeout below the deadline",
 		},
 	} {
 		got := explain(&test.a, &test.o)

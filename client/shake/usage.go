@@ -31,7 +31,8 @@ What to ask:
   -4, -6             use the IPv4 or the IPv6 addresses of a name only
   --evidence         tell what each handshake brought (with -o table or json)
   --deadline D       how long everything may take (default: no limit); what is under way then is inconclusive, and if there
-                     are targets that were not even asked about, the exit code is 4
+                     are targets that were not even asked about, the exit code is 4. To find silent targets
+                     unreachable, leave time for --timeout times --attempts and 100ms more
 
 How to tell it:
   -o FORMAT          table (default);

@@ -312,7 +312,9 @@ const (
 	// The service's own machine rejected the packet: a local firewall, a route of type prohibit, or a security module. An ICMP error
 	// "host unreachable" of the machine is not among these: its kernel says so of a neighbour that does not answer ARP.
 	Reason_REASON_LOCAL_FILTERED Reason = 32
-	// The deadline of the RPC passed before the handshake's own timeout did.
+	// The deadline of the RPC passed before the handshake's own timeout did, or before all attempts were made. A longer
+	// deadline helps, and so does a CheckOptions.timeout below the deadline divided by the attempts. If the handshake waited
+	// inside the service, for a free place or its turn, `detail` may say for how long.
 	Reason_REASON_DEADLINE_EXCEEDED Reason = 33
 	// The service is shutting down.
 	Reason_REASON_SHUTTING_DOWN Reason = 34
@@ -470,8 +472,22 @@ func (Outcome) EnumDescriptor() ([]byte, []int) {
 type CheckOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How long one handshake may take, from its SYN to the answer. Range 1 ms to 60 s (an operator may lower the upper end;
-	// GetVantage tells it). Unset: 2 s, so that a SYN that was lost and sent again after 1 s can still be answered. Name
-	// lookup and waiting for a free place count against the deadline of the RPC, never against this.
+	// GetVantage tells it). Name lookup and waiting for a free place count against the deadline of the RPC, never against
+	// this. A timeout that is set is used as it is. If the deadline passes first, silence is REASON_DEADLINE_EXCEEDED and
+	// not REASON_TIMED_OUT, so set it below the deadline divided by `attempts`.
+	//
+	// Unset: T, which is 2 s or the upper end if that is less, so that a SYN that was lost and sent again after 1 s can
+	// still be answered. In a Check with a deadline it may be less, so that silence is found before the deadline:
+	//
+	//  1. When a handshake is submitted, the service takes the time that is left for work (see ShakerService.Check), less
+	//     20 ms. It divides that by the attempts left at the address, this one included. That is L.
+	//  2. If L is at least 1.2 s and less than T, the handshake may take L. Otherwise it may take T.
+	//  3. With `exhaustive` the attempts overlap. L is then the time that is left once the last one has begun, less 20 ms,
+	//     and is not divided.
+	//
+	// For example, a Check of one attempt with a deadline of 2 s takes 1.88 s, and one of three attempts with a deadline of
+	// 5 s takes 1.63 s for each. With one attempt, a T of 2 s and a deadline below 1.32 s silence cannot be found.
+	// CheckResult.detail names the time that was used. A StreamCheck, and a Check without a deadline, always take T.
 	Timeout *durationpb.Duration `protobuf:"bytes,1,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// How many handshakes are made with each address at most, each from a fresh source port, so that
 	// another of several equal-cost paths may be taken. Range 1 to 16; 0 or unset: 1. Unless
@@ -770,7 +786,7 @@ type Handshake struct {
 	// Whether the last ACK was held back. Set only with OUTCOME_OPEN.
 	Silence Silence `protobuf:"varint,10,opt,name=silence,proto3,enum=tcpshaker.v1.Silence" json:"silence,omitempty"`
 	// The time from the SYN to the service reading the answer, by its monotonic clock; an upper bound of the round trip.
-	// Unset where no SYN was sent.
+	// Unset where no SYN was sent. With OUTCOME_TIMED_OUT it is the timeout that the handshake had, or a little more.
 	Elapsed *durationpb.Duration `protobuf:"bytes,11,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
 	// What this handshake by itself says of the target, in the terms of CheckResult.reason.
 	Reason        Reason `protobuf:"varint,12,opt,name=reason,proto3,enum=tcpshaker.v1.Reason" json:"reason,omitempty"`

@@ -450,7 +450,7 @@ type Limits struct {
 	OutstandingPerStream uint32 `protobuf:"varint,2,opt,name=outstanding_per_stream,json=outstandingPerStream,proto3" json:"outstanding_per_stream,omitempty"`
 	// The shortest CheckOptions.timeout that is accepted.
 	MinTimeout *durationpb.Duration `protobuf:"bytes,3,opt,name=min_timeout,json=minTimeout,proto3" json:"min_timeout,omitempty"`
-	// The longest CheckOptions.timeout that is accepted.
+	// The longest CheckOptions.timeout that is accepted. One that is left unset is not longer either.
 	MaxTimeout *durationpb.Duration `protobuf:"bytes,4,opt,name=max_timeout,json=maxTimeout,proto3" json:"max_timeout,omitempty"`
 	// How many handshakes a second the service begins at most, for all callers together. 0: no limit.
 	HandshakesPerSecond float64 `protobuf:"fixed64,5,opt,name=handshakes_per_second,json=handshakesPerSecond,proto3" json:"handshakes_per_second,omitempty"`

@@ -69,7 +69,8 @@ type ShakerServiceClient interface {
 	//
 	// Deadline: set one. The service keeps back a tenth of it, or 10 µs per target if that is more, at least 10 ms and at most
 	// 100 ms, but never more than half, for the way home, and answers what is known by then; the targets that are not decided
-	// get REASON_DEADLINE_EXCEEDED.
+	// get REASON_DEADLINE_EXCEEDED. A timeout that is left unset is fitted into the deadline, see CheckOptions.timeout. If
+	// this machine is so busy that such a handshake ends late, Check waits for it up to 60 ms of the 100 ms.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
 	// StreamCheck probes any number of targets, sent in any number of messages, and answers them as they complete.
 	//
@@ -85,7 +86,7 @@ type ShakerServiceClient interface {
 	// Errors: as for Check, with the limits holding for each message; they end the stream, and what had been sent before and
 	// was not answered is dropped. So does a single target that is so long that its result, which repeats it, could exceed
 	// 3 MiB. A caller over its rate is slowed, by the service reading no further, and not refused. A deadline works as for
-	// Check. A caller that cancels frees everything that is under way at once. A stream whose caller is not let in any more ends
+	// Check, but a timeout that is left unset is not fitted into it. A caller that cancels frees everything that is under way at once. A stream whose caller is not let in any more ends
 	// with UNAUTHENTICATED: its certificate has run out, or the operator has changed who may ask. Other changes of the operator's
 	// hold from the next target on.
 	StreamCheck(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StreamCheckRequest, StreamCheckResponse], error)
@@ -177,7 +178,8 @@ type ShakerServiceServer interface {
 	//
 	// Deadline: set one. The service keeps back a tenth of it, or 10 µs per target if that is more, at least 10 ms and at most
 	// 100 ms, but never more than half, for the way home, and answers what is known by then; the targets that are not decided
-	// get REASON_DEADLINE_EXCEEDED.
+	// get REASON_DEADLINE_EXCEEDED. A timeout that is left unset is fitted into the deadline, see CheckOptions.timeout. If
+	// this machine is so busy that such a handshake ends late, Check waits for it up to 60 ms of the 100 ms.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
 	// StreamCheck probes any number of targets, sent in any number of messages, and answers them as they complete.
 	//
@@ -193,7 +195,7 @@ type ShakerServiceServer interface {
 	// Errors: as for Check, with the limits holding for each message; they end the stream, and what had been sent before and
 	// was not answered is dropped. So does a single target that is so long that its result, which repeats it, could exceed
 	// 3 MiB. A caller over its rate is slowed, by the service reading no further, and not refused. A deadline works as for
-	// Check. A caller that cancels frees everything that is under way at once. A stream whose caller is not let in any more ends
+	// Check, but a timeout that is left unset is not fitted into it. A caller that cancels frees everything that is under way at once. A stream whose caller is not let in any more ends
 	// with UNAUTHENTICATED: its certificate has run out, or the operator has changed who may ask. Other changes of the operator's
 	// hold from the next target on.
 	StreamCheck(grpc.BidiStreamingServer[StreamCheckRequest, StreamCheckResponse]) error
