@@ -10,13 +10,13 @@ import (
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 )
 
-// Check probes one target and returns what became of it. The error, always an *Error, speaks of the call alone: a target
-// that cannot be reached, or is malformed, is a Result.
+// Check probes one target and returns what became of it. The error, always an *Error, speaks of
+// the call alone: a target that cannot be reached, or is malformed, is a Result.
 //
-// Give ctx a deadline: the service keeps a little of it back and answers with what is known by then. Without one, the
-// answer comes after a name lookup and as many timeouts as there are attempts. With a deadline below
-// 1.32 s, or 1.2 s for each attempt and 120 ms, a silent target is [Inconclusive], unless
-// [WithTimeout] sets less.
+// Give ctx a deadline: the service keeps a little of it back and answers with what is known by
+// then. Without one, the answer comes after a name lookup and as many timeouts as there are
+// attempts. With a deadline below 1.32 s, or 1.2 s for each attempt and 120 ms, a silent target is
+// [Inconclusive], unless [WithTimeout] sets less.
 func (c *Client) Check(ctx context.Context, target string, opts ...CheckOption) (Result, error) {
 	request := &tcpshakerv1.CheckRequest{Targets: []string{wireTarget(target)}, Options: checkOptions(opts)}
 	var header metadata.MD
@@ -45,9 +45,10 @@ func onlyResult(target string, results []*tcpshakerv1.CheckResult) (Result, erro
 // CheckAll probes targets and returns one Result for each, in their order; or else no results and
 // an *Error. Of no targets it returns no results, and asks nothing.
 //
-// There may be any number. They go over one [Client.Stream], because that alone has no limit on targets, on the size of a
-// request or on that of an answer; so CheckAll is not retried. As for ctx, see [Client.Check]; but a
-// default timeout is not fitted into its deadline, see [WithTimeout].
+// There may be any number. They go over one [Client.Stream], because that alone has no limit on
+// targets, on the size of a request or on that of an answer; so CheckAll is not retried. As for
+// ctx, see [Client.Check]; but a default timeout is not fitted into its deadline, see
+// [WithTimeout].
 func (c *Client) CheckAll(ctx context.Context, targets []string, opts ...CheckOption) ([]Result, error) {
 	if len(targets) == 0 {
 		return nil, nil

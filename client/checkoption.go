@@ -32,15 +32,16 @@ func checkOptions(opts []CheckOption) *tcpshakerv1.CheckOptions {
 	return options
 }
 
-// WithTimeout bounds one handshake, from its SYN to the answer: 1 ms to 60 s, or what [Limits] tells.
-// 0 has no effect. Name lookup and waiting inside the service count against the context's deadline,
-// never against this. Set it below the context's deadline divided by the attempts: if the deadline
-// passes first, silence is [Inconclusive] and not [Unreachable].
+// WithTimeout bounds one handshake, from its SYN to the answer: 1 ms to 60 s, or what [Limits]
+// tells. 0 has no effect. Name lookup and waiting inside the service count against the context's
+// deadline, never against this. Set it below the context's deadline divided by the attempts: if
+// the deadline passes first, silence is [Inconclusive] and not [Unreachable].
 //
-// By default it is 2 s, or [Limits].MaxTimeout if that is less, so that a SYN that was lost and sent
-// again after 1 s can still be answered. In [Client.Check] the service shortens that default, to no
-// less than 1.2 s, if the context's deadline leaves less than 2 s for each attempt: with one attempt
-// and a deadline of 2 s it is 1.88 s. In [Client.CheckAll] and [Client.Stream] the default stays.
+// By default it is 2 s, or [Limits].MaxTimeout if that is less, so that a SYN that was lost and
+// sent again after 1 s can still be answered. In [Client.Check] the service shortens that default,
+// to no less than 1.2 s, if the context's deadline leaves less than 2 s for each attempt: with one
+// attempt and a deadline of 2 s it is 1.88 s. In [Client.CheckAll] and [Client.Stream] the default
+// stays.
 func WithTimeout(timeout time.Duration) CheckOption {
 	return checkOptionFunc(func(o *tcpshakerv1.CheckOptions) {
 		if timeout != 0 {

@@ -7,16 +7,17 @@ import (
 )
 
 // This file picks the timeout of a handshake whose caller has set none. By default that is 2 s,
-// which is also a common deadline of a Check: the deadline would always pass first, and silence would
-// never be reported. So a Check fits these timeouts into its deadline, if they stay long enough.
+// which is also a common deadline of a Check: the deadline would always pass first, and silence
+// would never be reported. So a Check fits these timeouts into its deadline, if they stay long
+// enough.
 
 const (
 	// leastFitted is the shortest fitted timeout. A SYN that was lost and sent again after 1 s can
 	// still be answered within it.
 	leastFitted = 1200 * time.Millisecond
 
-	// fitMargin is the time between the end of the last fitted handshake and the end of the work. The
-	// engine reports silence some milliseconds after its timeout.
+	// fitMargin is the time between the end of the last fitted handshake and the end of the work.
+	// The engine reports silence some milliseconds after its timeout.
 	fitMargin = 20 * time.Millisecond
 
 	// unfitted is the end of a session's work that timeouts are not fitted into.
@@ -33,35 +34,36 @@ func fitTimeout(timeout, left time.Duration, handshakes int) time.Duration {
 	return fitted
 }
 
-// timeoutOf returns the timeout of an attempt that begins now, where attempt counts from 0 and left
-// is the time to the end of the work. A timeout that the caller has set is never changed.
+// timeoutOf returns the timeout of an attempt that begins now, where attempt counts from 0 and
+// left is the time to the end of the work. A timeout that the caller has set is never changed.
 func (o *options) timeoutOf(attempt int, left time.Duration) time.Duration {
 	if !o.timeoutUnset {
 		return o.timeout
 	}
 	handshakes := o.attempts - attempt
 	if o.exhaustive {
-		// The attempts overlap, so each may take all the time that is left once the last one has begun.
-		// That is the same time for each of them.
+		// The attempts overlap, so each may take all the time that is left once the last one has
+		// begun. That is the same time for each of them.
 		return fitTimeout(o.timeout, left-time.Duration(handshakes-1)*pacing, 1)
 	}
 	return fitTimeout(o.timeout, left, handshakes)
 }
 
-// lateSilence is how much of the reserve may go to a fitted handshake that ends after the work. That
-// happens if this machine was too busy to send its SYN in time, or to look at the answer. The verdict
-// then does not depend on some milliseconds.
+// lateSilence is how much of the reserve may go to a fitted handshake that ends after the work.
+// That happens if this machine was too busy to send its SYN in time, or to look at the answer. The
+// verdict then does not depend on some milliseconds.
 const lateSilence = 60 * time.Millisecond
 
 // flightContext returns the context of a session's batch. It ends with ctx, with a call of land,
-// which must come, or lateSilence after work. It ends earlier if answering so many targets takes more
-// of the reserve. Without expected, which is the case of a stream, it ends with work.
+// which must come, or lateSilence after work. It ends earlier if answering so many targets takes
+// more of the reserve. It is work itself if that has no deadline, and if expected is 0, which is
+// the case of a stream; land does nothing then.
 func flightContext(
 	ctx, work context.Context, expected int,
 ) (flights context.Context, land context.CancelFunc) {
 	end, ok := work.Deadline()
 	if !ok || expected == 0 {
-		return context.WithCancel(work)
+		return work, func() {}
 	}
 	late := min(lateSilence, maxReserve-time.Duration(expected)*reservePerTarget)
 	return context.WithDeadline(ctx, end.Add(max(0, late)))

@@ -18,8 +18,9 @@ import (
 )
 
 // TestDeadlineDecidesTheSameEachTime asks a real engine about silent targets, with the deadlines
-// that callers use and without a timeout. All runs of one deadline must have the same reason, as long
-// as the machine lets this process run at least every lateSilence. A longer stop can only cut off.
+// that callers use and without a timeout. All runs of one deadline must have the same reason, as
+// long as the machine lets this process run at least every lateSilence. A longer stop can only cut
+// off.
 func TestDeadlineDecidesTheSameEachTime(t *testing.T) {
 	engine, err := shaker.New(shaker.Config{})
 	if err != nil {
@@ -101,8 +102,8 @@ func TestDeadlineDecidesTheSameEachTime(t *testing.T) {
 	t.Logf("this machine stopped the test for %v; %d of its runs were cut off", longest, len(late))
 }
 
-// watchStops watches how long this process is kept from running. The returned function ends that, and
-// returns the longest stop.
+// watchStops watches how long this process is kept from running. The returned function ends that,
+// and returns the longest stop.
 func watchStops(t *testing.T) func() time.Duration {
 	const tick = 5 * time.Millisecond
 	end, longest := make(chan struct{}), make(chan time.Duration, 1)
@@ -128,7 +129,8 @@ func watchStops(t *testing.T) func() time.Duration {
 	return stop
 }
 
-// silentTarget returns a target that answers nothing: a listener whose queue, of length 0, is full.
+// silentTarget returns a target that answers nothing: a listener whose queue, of length 0, is
+// full.
 func silentTarget(t *testing.T, ip netip.Addr) string {
 	t.Helper()
 	listener := tcpSocket(t, ip)

@@ -16,8 +16,8 @@ import (
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
 
-// TestFitTimeout holds fitTimeout to its rule: L = (left − 20 ms) ÷ handshakes is used if
-// 1.2 s ≤ L < T, and T otherwise.
+// TestFitTimeout holds fitTimeout to its rule: L = (left − 20 ms) ÷ handshakes is used if 1.2 s ≤
+// L < T, and T otherwise.
 func TestFitTimeout(t *testing.T) {
 	const ms, s = time.Millisecond, time.Second
 	for _, test := range []struct {
@@ -66,8 +66,8 @@ func TestFitTimeout(t *testing.T) {
 	}
 }
 
-// TestTimeoutOf: the attempts before are not counted, those of an exhaustive target overlap, and what
-// the caller has set stays.
+// TestTimeoutOf: the attempts before are not counted, those of an exhaustive target overlap, and
+// what the caller has set stays.
 func TestTimeoutOf(t *testing.T) {
 	const ms, s = time.Millisecond, time.Second
 	for _, test := range []struct {
@@ -91,8 +91,8 @@ func TestTimeoutOf(t *testing.T) {
 	}
 }
 
-// TestTimeoutsOfAnRPC: only an RPC of Check with a deadline fits its timeouts, by what is left when each
-// handshake is submitted, and names in `detail` what it used.
+// TestTimeoutsOfAnRPC: only an RPC of Check with a deadline fits its timeouts, by what is left
+// when each handshake is submitted, and names in `detail` what it used.
 func TestTimeoutsOfAnRPC(t *testing.T) {
 	const ms, s = time.Millisecond, time.Second
 	two := []string{"192.0.2.1", "192.0.2.2"}
@@ -233,8 +233,9 @@ func streamOne(
 	return results[0]
 }
 
-// TestLateSilence: silence that a busy machine reports after the end of the work is still TIMED_OUT, up
-// to lateSilence and if its timeout was fitted. Nothing else is waited for, and no attempt begins then.
+// TestLateSilence: silence that a busy machine reports after the end of the work is still
+// TIMED_OUT, up to lateSilence and if its timeout was fitted. Nothing else is waited for, and no
+// attempt begins then.
 func TestLateSilence(t *testing.T) {
 	const ms, s = time.Millisecond, time.Second
 	for _, test := range []struct {
@@ -286,8 +287,8 @@ func TestLateSilence(t *testing.T) {
 	}
 }
 
-// TestNoAttemptAfterTheWork: silence that comes when the work has ended is followed by no attempt, though
-// the batch may still wait for another address.
+// TestNoAttemptAfterTheWork: silence that comes when the work has ended is followed by no attempt,
+// though the batch may still wait for another address.
 func TestNoAttemptAfterTheWork(t *testing.T) {
 	for _, late := range []time.Duration{30 * time.Millisecond, 90 * time.Millisecond} {
 		name := fmt.Sprintf("%v late", late)
@@ -306,5 +307,59 @@ func TestNoAttemptAfterTheWork(t *testing.T) {
 				t.Errorf("%s: %v, %d handshakes", name, got, fake.total())
 			}
 		})
+	}
+}
+
+// TestOnlyFittedSilenceIsWaitedFor: once the last fitted handshake has ended, what is in flight
+// beside it is cut off at once.
+func TestOnlyFittedSilenceIsWaitedFor(t *testing.T) {
+	fake := byAddress(script{"192.0.2.1:80": func(p shaker.Probe, _ int) reply {
+		r := silent(p)
+		r.after += 50 * time.Millisecond
+		return r
+	}}) // any other address hangs
+	synctest.Test(t, func(t *testing.T) {
+		resolver := &fakeResolver{names: map[string][]string{"slow.test.": {"192.0.2.2"}}, gate: make(chan struct{})}
+		client, _, stop := startStoppable(t, Config{Prober: fake, Resolver: resolver})
+		defer stop()
+		time.AfterFunc(time.Second, func() { close(resolver.gate) }) // too late for a fitted timeout
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		began := time.Now()
+		response, err := client.Check(ctx, &tcpshakerv1.CheckRequest{Targets: []string{"192.0.2.1:80", "slow.test:80"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		took, want := time.Since(began), 1930*time.Millisecond
+		if took < want || took > want+time.Millisecond {
+			t.Errorf("took %v, want %v", took, want)
+		}
+		if got := response.Results; got[0].Reason != timeout || got[1].Reason != cutOff {
+			t.Errorf("got %v, want the first timed out and the second cut off", got)
+		}
+	})
+}
+
+// TestFlightContext: that of a stream ends with its work, and that of a Check by lateSilence
+// later.
+func TestFlightContext(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	work, cancel := workContext(ctx, 0)
+	defer cancel()
+	end, _ := work.Deadline()
+	for expected, want := range map[int]time.Duration{
+		0: 0, 4000: lateSilence, 5000: 50 * time.Millisecond, 10_000: 0, 100_000: 0,
+	} {
+		flights, land := flightContext(ctx, work, expected)
+		if got, ok := flights.Deadline(); !ok || got.Sub(end) != want {
+			t.Errorf("%d expected: %v after the work, want %v", expected, got.Sub(end), want)
+		}
+		land()
+	}
+	unlimited, land := flightContext(t.Context(), t.Context(), 1)
+	defer land()
+	if _, ok := unlimited.Deadline(); ok {
+		t.Error("a deadline without one of the RPC")
 	}
 }
