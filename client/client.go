@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"net/url"
 
 	"google.golang.org/grpc"
 
@@ -40,17 +41,17 @@ const serviceConfig = `{
 // answer of a Check below 3 MiB; what is larger comes from something else.
 const maxReceive = 4 << 20
 
-// New returns a Client of the service at target: `host:port`, `unix:PATH`, or any name that gRPC resolves, such as
-// `dns:///name:port`. It does no input or output; the first RPC connects, and an unreachable service fails that RPC with
-// UNAVAILABLE. The error speaks of a target or an option that cannot be used.
+// New returns a Client of the service at target: `host:port`, `[ipv6]:port`, `unix:PATH`, or a gRPC name such as
+// `dns:///name:port`. `dns:///name` without a port means port 443, as everywhere in gRPC. A name of any other scheme needs
+// a resolver that the program has registered, or has given by [WithDialOptions].
+//
+// New returns an error for a target or an option that cannot be used. It asks nobody: the first call connects, and an
+// unreachable service fails that call.
 //
 // Unless an option says otherwise, the connection is plaintext where target names this machine, and TLS with the system's
 // roots everywhere else. This machine is `localhost`, an address in 127.0.0.0/8, `[::1]` or a unix socket, by itself or
 // after `dns:///` or `passthrough:///`; a connection that then leads elsewhere is refused. The caller closes the Client.
 func New(target string, opts ...Option) (*Client, error) {
-	if target == "" {
-		return nil, errors.New("client: no service was named")
-	}
 	cfg := config{credentials: defaultCredentials(target)}
 	for _, opt := range opts {
 		opt.apply(&cfg)
@@ -68,7 +69,14 @@ func New(target string, opts ...Option) (*Client, error) {
 		dial = append(dial, grpc.WithPerRPCCredentials(newBearer(&cfg)))
 	}
 	conn, err := grpc.NewClient(target, append(dial, cfg.dial...)...)
+	if _, bad := errors.AsType[*url.Error](err); bad {
+		return nil, fmt.Errorf("client: service %q: %w: want %s", target, err, targetForms)
+	}
 	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	if err := checkTarget(target, conn.CanonicalTarget()); err != nil {
+		_ = conn.Close() // it has begun nothing
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	return &Client{conn: conn, rpc: tcpshakerv1.NewShakerServiceClient(conn)}, nil
