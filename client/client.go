@@ -52,23 +52,29 @@ const maxReceive = 4 << 20
 // roots everywhere else. This machine is `localhost`, an address in 127.0.0.0/8, `[::1]` or a unix socket, by itself or
 // after `dns:///` or `passthrough:///`; a connection that then leads elsewhere is refused. The caller closes the Client.
 func New(target string, opts ...Option) (*Client, error) {
-	cfg := config{credentials: defaultCredentials(target)}
+	cfg := config{credentials: defaultCredentials(target), connectTimeout: defaultConnectTimeout}
 	for _, opt := range opts {
 		opt.apply(&cfg)
 	}
-	if cfg.tokenErr != nil {
-		return nil, fmt.Errorf("client: %w", cfg.tokenErr)
+	if err := errors.Join(cfg.tokenErr, checkConnectTimeout(cfg.connectTimeout)); err != nil {
+		return nil, fmt.Errorf("client: %w", err)
 	}
+	local, route := isLocal(target), new(route)
 
 	dial := []grpc.DialOption{
 		grpc.WithTransportCredentials(cfg.credentials),
 		grpc.WithDefaultServiceConfig(serviceConfig),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
 	}
+	dial = append(dial, newConnector(target, &cfg, route).dialOptions()...)
+	if local {
+		dial = append(dial, grpc.WithNoProxy())
+	}
 	if cfg.token != nil {
 		dial = append(dial, grpc.WithPerRPCCredentials(newBearer(&cfg)))
 	}
-	conn, err := grpc.NewClient(target, append(dial, cfg.dial...)...)
+	dial = append(dial, cfg.dial...)
+	conn, err := grpc.NewClient(target, append(dial, route.dialOptions()...)...)
 	if _, bad := errors.AsType[*url.Error](err); bad {
 		return nil, fmt.Errorf("client: service %q: %w: want %s", target, err, targetForms)
 	}
@@ -79,6 +85,7 @@ func New(target string, opts ...Option) (*Client, error) {
 		_ = conn.Close() // it has begun nothing
 		return nil, fmt.Errorf("client: %w", err)
 	}
+	route.lead(conn.CanonicalTarget(), local)
 	return &Client{conn: conn, rpc: tcpshakerv1.NewShakerServiceClient(conn)}, nil
 }
 

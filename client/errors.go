@@ -26,7 +26,8 @@ type Error struct {
 	// RequestID is the id under which the service has logged the call. Empty where the call did not get that far. A caller
 	// chooses it by sending the metadata x-request-id (metadata.AppendToOutgoingContext).
 	RequestID string
-	// Err is what gRPC gave, with a status (status.FromError), or wraps ErrProtocol.
+	// Err is what gRPC gave, or wraps it where there was no connection, and has a status (status.FromError). Or it wraps
+	// ErrProtocol.
 	Err error
 }
 

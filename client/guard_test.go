@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -92,3 +93,13 @@ func newClient(t *testing.T, target string, opts ...Option) *Client {
 
 // calls are one call of each kind.
 var calls = map[string]func(*Client) error{"Check": checkOne, "StreamCheck": checkTwo, "GetVantage": askVantage}
+
+// callAll makes the calls at once, and checks the error of each.
+func callAll(t *testing.T, c *Client, check func(method string, err error)) {
+	t.Helper()
+	var all sync.WaitGroup
+	for method, call := range calls {
+		all.Go(func() { check(method, call(c)) })
+	}
+	all.Wait()
+}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -16,6 +17,8 @@ type config struct {
 	credentials credentials.TransportCredentials
 	insecure    bool // credentials are those of WithInsecure
 	dial        []grpc.DialOption
+
+	connectTimeout time.Duration
 
 	token    func(context.Context) (string, error) // nil: none
 	tokenErr error                                 // why the token cannot be used

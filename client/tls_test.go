@@ -14,7 +14,7 @@ import (
 	"github.com/CarterTsai/tcp-shaker/client/internal/testcert"
 )
 
-// A service and a caller that know each other by certificates talk; whoever has none, or a wrong one, is told by UNAVAILABLE.
+// A service and a caller that know each other by certificates talk; a caller without one, or with a wrong one, gets UNAVAILABLE.
 func TestMutualTLS(t *testing.T) {
 	ours, others := testcert.NewCA("ours"), testcert.NewCA("others")
 	address := listen(t, "tcp", "127.0.0.1:0", grpc.Creds(credentials.NewTLS(&tls.Config{
@@ -33,10 +33,10 @@ func TestMutualTLS(t *testing.T) {
 		"wrong name": {&tls.Config{RootCAs: ours.Pool(), Certificates: edge, ServerName: "shaker.example"}, "shaker.example"},
 		// These two the service alone judges, after the handshake is over for the caller (RFC 8446 section 4.4.2.4). Whether
 		// its alert is read before a write to the closed connection fails is luck.
-		"no client certificate": {&tls.Config{RootCAs: ours.Pool()}, "Unavailable"},
+		"no client certificate": {&tls.Config{RootCAs: ours.Pool()}, "cannot connect"},
 		"wrong client certificate": {
 			&tls.Config{RootCAs: ours.Pool(), Certificates: []tls.Certificate{others.Certificate("edge.corp.example")}},
-			"Unavailable",
+			"cannot connect",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -94,6 +94,7 @@ func shake(ctx context.Context, o *options, seen *tally, stdin io.Reader, stdout
 
 // brokenOff says what a failed call means to the user; n results came before.
 func brokenOff(s *service, n int, err error) error {
+	err = withHint(err)
 	if e, ok := errors.AsType[*client.Error](err); ok {
 		if delay, ok := e.RetryDelay(); ok {
 			err = fmt.Errorf("%w (may be asked again in %v)", err, delay)

@@ -21,6 +21,9 @@ Whom to ask:
 To a service on another machine shake talks TLS, and to one on this machine (localhost, 127.0.0.0/8, [::1], unix:PATH)
 plaintext; TLS there too if --ca or --server-name or a certificate is given.
 
+To a service on another machine shake goes through the proxy that HTTPS_PROXY names, unless NO_PROXY leaves that machine
+out. To one on this machine it never uses a proxy.
+
 What to ask:
   -f FILE            read targets from FILE too, one a line; - is standard input; blank lines and lines with # are skipped
   --timeout D        how long one handshake may take, 1ms to 60s (default 2s)
