@@ -1,7 +1,6 @@
 package client
 
 import (
-	"fmt"
 	"math"
 	"time"
 
@@ -110,19 +109,18 @@ const (
 	AllAddresses = AddressPolicy(tcpshakerv1.AddressPolicy_ADDRESS_POLICY_ALL)
 )
 
+var addressPolicyNames = names[AddressPolicy]{"address policy", map[AddressPolicy]string{
+	FirstAddress: "first", AnyAddress: "any", AllAddresses: "all",
+}}
+
 // String returns `first`, `any` or `all`.
-func (p AddressPolicy) String() string {
-	switch p {
-	case FirstAddress:
-		return "first"
-	case AnyAddress:
-		return "any"
-	case AllAddresses:
-		return "all"
-	default:
-		return fmt.Sprintf("address policy %d", int32(p))
-	}
-}
+func (p AddressPolicy) String() string { return addressPolicyNames.text(p) }
+
+// MarshalText implements encoding.TextMarshaler with the text of String. The error is always nil.
+func (p AddressPolicy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. It takes what MarshalText gives.
+func (p *AddressPolicy) UnmarshalText(text []byte) error { return addressPolicyNames.set(p, text) }
 
 // IPFamily is a version of the Internet Protocol. The zero value means both.
 type IPFamily int32
@@ -134,16 +132,13 @@ const (
 	IPv6 = IPFamily(tcpshakerv1.IpFamily_IP_FAMILY_IPV6)
 )
 
+var ipFamilyNames = names[IPFamily]{"IP family", map[IPFamily]string{0: "both", IPv4: "IPv4", IPv6: "IPv6"}}
+
 // String returns `IPv4`, `IPv6` or, of the zero value, `both`.
-func (f IPFamily) String() string {
-	switch f {
-	case 0:
-		return "both"
-	case IPv4:
-		return "IPv4"
-	case IPv6:
-		return "IPv6"
-	default:
-		return fmt.Sprintf("IP family %d", int32(f))
-	}
-}
+func (f IPFamily) String() string { return ipFamilyNames.text(f) }
+
+// MarshalText implements encoding.TextMarshaler with the text of String. The error is always nil.
+func (f IPFamily) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. It takes what MarshalText gives.
+func (f *IPFamily) UnmarshalText(text []byte) error { return ipFamilyNames.set(f, text) }

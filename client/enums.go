@@ -1,13 +1,13 @@
 package client
 
-import (
-	"fmt"
-
-	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
-)
+import tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 
 // The numbers of these types are the protocol's. One that this version of the package does not know, because the service is
 // newer, is kept as it came, except in a Verdict.
+//
+// Their text, for encoding/json and others, is that of String and not the protocol's name: a person reads and types it, and
+// it is the same in logs, in the tables of shake and behind `shake --addresses`. Result.Proto and protojson give the
+// protocol's names.
 
 // Verdict is what is known of a target. The zero value means that nothing was said, and no Result of a call has it; a
 // verdict that this version does not know is read as Inconclusive.
@@ -22,19 +22,18 @@ const (
 	Inconclusive = Verdict(tcpshakerv1.Verdict_VERDICT_INCONCLUSIVE)
 )
 
+var verdictNames = names[Verdict]{"verdict", map[Verdict]string{
+	Reachable: "reachable", Unreachable: "unreachable", Inconclusive: "inconclusive",
+}}
+
 // String returns the verdict in lower case.
-func (v Verdict) String() string {
-	switch v {
-	case Reachable:
-		return "reachable"
-	case Unreachable:
-		return "unreachable"
-	case Inconclusive:
-		return "inconclusive"
-	default:
-		return unknown("verdict", v)
-	}
-}
+func (v Verdict) String() string { return verdictNames.text(v) }
+
+// MarshalText implements encoding.TextMarshaler with the text of String. The error is always nil.
+func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. It takes what MarshalText gives.
+func (v *Verdict) UnmarshalText(text []byte) error { return verdictNames.set(v, text) }
 
 // Reason says why a verdict is what it is. Its numbers are classed by decades, so [Reason.Verdict] works for one that this
 // version does not know. The comments of the enum tcpshaker.v1.Reason tell each at length.
@@ -65,7 +64,7 @@ const (
 	ReasonVantageIsolated  Reason = 35 // the service believes its own network to be cut off
 )
 
-var reasonNames = map[Reason]string{
+var reasonNames = names[Reason]{"reason", map[Reason]string{
 	ReasonSYNACK:           "SYN-ACK",
 	ReasonRefused:          "refused",
 	ReasonTimedOut:         "timed out",
@@ -85,15 +84,16 @@ var reasonNames = map[Reason]string{
 	ReasonDeadlineExceeded: "deadline exceeded",
 	ReasonShuttingDown:     "shutting down",
 	ReasonVantageIsolated:  "vantage isolated",
-}
+}}
 
 // String returns the reason in a few words, such as `timed out`.
-func (r Reason) String() string {
-	if name, ok := reasonNames[r]; ok {
-		return name
-	}
-	return unknown("reason", r)
-}
+func (r Reason) String() string { return reasonNames.text(r) }
+
+// MarshalText implements encoding.TextMarshaler with the text of String. The error is always nil.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. It takes what MarshalText gives.
+func (r *Reason) UnmarshalText(text []byte) error { return reasonNames.set(r, text) }
 
 // Verdict returns the verdict that goes with the reason, by its decade: 1 to 9 Reachable, 10 to 19 Unreachable, 20 to 39
 // Inconclusive. Of every other number, 0 among them, it is Inconclusive too.
@@ -121,21 +121,18 @@ const (
 	SilenceUnproven = Silence(tcpshakerv1.Silence_SILENCE_UNPROVEN)
 )
 
+var silenceNames = names[Silence]{"silence", map[Silence]string{
+	0: "", SilenceProven: "proven", SilenceBroken: "broken", SilenceUnproven: "unproven",
+}}
+
 // String returns the silence in lower case; of the zero value, nothing.
-func (s Silence) String() string {
-	switch s {
-	case 0:
-		return ""
-	case SilenceProven:
-		return "proven"
-	case SilenceBroken:
-		return "broken"
-	case SilenceUnproven:
-		return "unproven"
-	default:
-		return unknown("silence", s)
-	}
-}
+func (s Silence) String() string { return silenceNames.text(s) }
+
+// MarshalText implements encoding.TextMarshaler with the text of String. The error is always nil.
+func (s Silence) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. It takes what MarshalText gives.
+func (s *Silence) UnmarshalText(text []byte) error { return silenceNames.set(s, text) }
 
 // Outcome is what the wire, or the service's own kernel, said of one handshake. The zero value means that nothing was said.
 type Outcome int32
@@ -155,26 +152,16 @@ const (
 	OutcomeLocalError = Outcome(tcpshakerv1.Outcome_OUTCOME_LOCAL_ERROR)
 )
 
-// String returns the outcome in lower-case words.
-func (o Outcome) String() string {
-	switch o {
-	case OutcomeOpen:
-		return "open"
-	case OutcomeRefused:
-		return "refused"
-	case OutcomeUnreachable:
-		return "unreachable"
-	case OutcomeTimedOut:
-		return "timed out"
-	case OutcomeCanceled:
-		return "canceled"
-	case OutcomeLocalError:
-		return "local error"
-	default:
-		return unknown("outcome", o)
-	}
-}
+var outcomeNames = names[Outcome]{"outcome", map[Outcome]string{
+	OutcomeOpen: "open", OutcomeRefused: "refused", OutcomeUnreachable: "unreachable", OutcomeTimedOut: "timed out",
+	OutcomeCanceled: "canceled", OutcomeLocalError: "local error",
+}}
 
-func unknown[T ~int32](kind string, number T) string {
-	return fmt.Sprintf("%s %d", kind, int32(number))
-}
+// String returns the outcome in lower-case words.
+func (o Outcome) String() string { return outcomeNames.text(o) }
+
+// MarshalText implements encoding.TextMarshaler with the text of String. The error is always nil.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. It takes what MarshalText gives.
+func (o *Outcome) UnmarshalText(text []byte) error { return outcomeNames.set(o, text) }

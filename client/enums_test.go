@@ -1,7 +1,12 @@
 package client
 
 import (
+	"encoding"
+	"encoding/json"
+	"flag"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,5 +76,85 @@ func TestZeroValues(t *testing.T) {
 	got := fmt.Sprint([]any{Verdict(0), Silence(0), IPFamily(0)})
 	if want := "[verdict 0  both]"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// textEnum is an enum and its pointer, which reads text.
+type textEnum[T any] interface {
+	*T
+	encoding.TextUnmarshaler
+}
+
+// testText holds the text of an enum to its String, for all numbers that may come.
+func testText[T interface {
+	~int32
+	fmt.Stringer
+	encoding.TextMarshaler
+}, P textEnum[T]](t *testing.T, known int32, want string) {
+	t.Helper()
+	for _, number := range append(slices.Collect(func(yield func(int32) bool) {
+		for n := int32(-3); n < 60 && yield(n); n++ {
+		}
+	}), 4711, math.MaxInt32, math.MinInt32) {
+		text, err := T(number).MarshalText()
+		if err != nil || string(text) != T(number).String() {
+			t.Errorf("%T %d: %q, %v", T(0), number, text, err)
+		}
+		back := T(99)
+		if err := P(&back).UnmarshalText(text); err != nil || int32(back) != number {
+			t.Errorf("%T %d came back as %d: %v", T(0), number, int32(back), err)
+		}
+		// As a value and as a key.
+		encoded, err := json.Marshal(map[T]T{T(number): T(number)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var decoded map[T]T
+		if err := json.Unmarshal(encoded, &decoded); err != nil || decoded[T(number)] != T(number) || len(decoded) != 1 {
+			t.Errorf("%s came back as %v: %v", encoded, decoded, err)
+		}
+	}
+	// The number of a known value, as a version to which it was new wrote it.
+	kind, _, _ := strings.Cut(T(4711).String(), " 4711")
+	value := T(99)
+	if err := P(&value).UnmarshalText(fmt.Appendf(nil, "%s %d", kind, known)); err != nil || int32(value) != known {
+		t.Errorf("%s %d: %d, %v", kind, known, int32(value), err)
+	}
+	for _, bad := range []string{
+		"nosuch", " reachable", "REACHABLE", "1", kind, kind + " ", kind + " x", kind + " +1", kind + " 01", kind + " 2147483648",
+		strings.Repeat("x", 1<<20) + "\x1b[31m",
+	} {
+		value := T(7)
+		err := P(&value).UnmarshalText([]byte(bad))
+		if err == nil || int32(value) != 7 {
+			t.Errorf("%T %.20q: %d, %v", T(0), bad, int32(value), err)
+			continue
+		}
+		if !strings.Contains(err.Error(), want) || len(err.Error()) > 1000 || strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("%T %.20q: %.1000v; want %q in it", T(0), bad, err, want)
+		}
+	}
+}
+
+func TestEnumsAsText(t *testing.T) {
+	testText[Verdict](t, 2, `"reachable", "unreachable", "inconclusive"`)
+	testText[Reason](t, 11, `"SYN-ACK", "refused", "timed out"`)
+	testText[Silence](t, 1, `"", "proven", "broken", "unproven"`)
+	testText[Outcome](t, 4, `"open", "refused", "unreachable", "timed out"`)
+	testText[AddressPolicy](t, 3, `"first", "any", "all"`)
+	testText[IPFamily](t, 1, `"both", "IPv4", "IPv6"`)
+	testText[EngineMode](t, 2, `"reuse", "fresh"`)
+}
+
+// A flag may be an enum.
+func TestEnumAsFlag(t *testing.T) {
+	fs := flag.NewFlagSet("x", flag.ContinueOnError)
+	var policy AddressPolicy
+	fs.TextVar(&policy, "addresses", FirstAddress, "")
+	if policy != FirstAddress {
+		t.Errorf("by default %v", policy)
+	}
+	if err := fs.Parse([]string{"--addresses", "all"}); err != nil || policy != AllAddresses {
+		t.Errorf("%v, %v", policy, err)
 	}
 }

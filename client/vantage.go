@@ -61,17 +61,16 @@ const (
 	EngineFresh = EngineMode(tcpshakerv1.EngineMode_ENGINE_MODE_FRESH)
 )
 
+var engineModeNames = names[EngineMode]{"engine mode", map[EngineMode]string{EngineReuse: "reuse", EngineFresh: "fresh"}}
+
 // String returns `reuse` or `fresh`.
-func (m EngineMode) String() string {
-	switch m {
-	case EngineReuse:
-		return "reuse"
-	case EngineFresh:
-		return "fresh"
-	default:
-		return unknown("engine mode", m)
-	}
-}
+func (m EngineMode) String() string { return engineModeNames.text(m) }
+
+// MarshalText implements encoding.TextMarshaler with the text of String. The error is always nil.
+func (m EngineMode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. It takes what MarshalText gives.
+func (m *EngineMode) UnmarshalText(text []byte) error { return engineModeNames.set(m, text) }
 
 // Vantage asks the service who it is, where it asks from and what it allows this caller. No target is probed. Behind one
 // name there may be several services; each call is answered by one of them. The error is always an *Error.
