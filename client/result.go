@@ -7,6 +7,8 @@ import (
 
 // Result is what was found out about one target. It is a plain value: nothing else holds on to it. Durations are of the
 // service's monotonic clock unless said otherwise, and 0 means unset: what they measure is never that short.
+//
+// A Result can be printed, logged by log/slog, and written as JSON and read back, as the example shows.
 type Result struct {
 	// Index is the target's place among those of the call, from 0.
 	Index uint64
@@ -78,15 +80,16 @@ type Handshake struct {
 
 // TCPOptions are the TCP options that a SYN and its SYN-ACK agreed on.
 type TCPOptions struct {
-	Timestamps    bool // RFC 7323 section 3
-	SACK          bool // selective acknowledgment, RFC 2018
-	WindowScaling bool // RFC 7323 section 2
-	ECN           bool // explicit congestion notification, RFC 3168
+	Timestamps    bool `json:"timestamps,omitzero"`     // RFC 7323 section 3
+	SACK          bool `json:"sack,omitzero"`           // selective acknowledgment, RFC 2018
+	WindowScaling bool `json:"window_scaling,omitzero"` // RFC 7323 section 2
+	ECN           bool `json:"ecn,omitzero"`            // explicit congestion notification, RFC 3168
 }
 
 // ICMP is an error message: ICMP (RFC 792) for an IPv4 address, ICMPv6 (RFC 4443) for an IPv6 one.
 type ICMP struct {
-	Type, Code uint8
+	Type uint8 `json:"type"`
+	Code uint8 `json:"code"`
 	// ReportedBy sent it. Valid in all but the zero value.
-	ReportedBy netip.Addr
+	ReportedBy netip.Addr `json:"reported_by,omitzero"`
 }
