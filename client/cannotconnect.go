@@ -7,13 +7,15 @@ import (
 	"strings"
 )
 
-// These are found by errors.Is in the error of a call for which no connection could be made, because one side talks TLS and
-// the other plaintext. They are what the connection looked like, so they can be wrong about what is behind a proxy.
+// These are found by errors.Is in the error of a call for which no connection could be made,
+// because one side talks TLS and the other plaintext. They are what the connection looked like, so
+// they can be wrong about what is behind a proxy.
 var (
-	// ErrServiceSpeaksTLS: the service closed a plaintext connection without an answer, as services do that speak TLS. See
-	// [WithTransportCredentials].
+	// ErrServiceSpeaksTLS: the service closed a plaintext connection without an answer, as services
+	// do that speak TLS. See [WithTransportCredentials].
 	ErrServiceSpeaksTLS = errors.New("the service seems to speak TLS")
-	// ErrServiceSpeaksPlaintext: the service answered a TLS handshake with something else. See [WithInsecure].
+	// ErrServiceSpeaksPlaintext: the service answered a TLS handshake with something else. See
+	// [WithInsecure].
 	ErrServiceSpeaksPlaintext = errors.New("the service seems to speak plaintext")
 )
 
@@ -39,8 +41,8 @@ func (c *connector) cannotConnect(err error) error {
 	return e
 }
 
-// mismatch returns which side of the connection talks TLS if only one does. It reads the texts of gRPC, net and crypto/tls,
-// because gRPC keeps only the text of a connection's error.
+// mismatch returns which side of the connection talks TLS if only one does. It reads the texts of
+// gRPC, net and crypto/tls, because gRPC keeps only the text of a connection's error.
 func (c *connector) mismatch(reason string) error {
 	switch {
 	case strings.Contains(reason, "first record does not look like a TLS handshake"):
@@ -62,7 +64,8 @@ func saidHello(reason string) bool {
 		strings.HasPrefix(reason, "write ")
 }
 
-// gaveUp reports whether an attempt to connect was ended by its timeout, which closes the connection.
+// gaveUp reports whether an attempt to connect was ended by its timeout, which closes the
+// connection.
 func gaveUp(reason string) bool {
 	for _, text := range []string{
 		"i/o timeout", "context deadline exceeded", "use of closed network connection", "closed pipe", noConnectionYet,

@@ -41,12 +41,13 @@ const serviceConfig = `{
 // answer of a Check below 3 MiB; what is larger comes from something else.
 const maxReceive = 4 << 20
 
-// New returns a Client of the service at target: `host:port`, `[ipv6]:port`, `unix:PATH`, or a gRPC name such as
-// `dns:///name:port`. `dns:///name` without a port means port 443, as everywhere in gRPC. A name of any other scheme needs
-// a resolver that the program has registered, or has given by [WithDialOptions].
+// New returns a Client of the service at target: `host:port`, `[ipv6]:port`, `unix:PATH`, or a gRPC
+// name such as `dns:///name:port`. `dns:///name` without a port means port 443, as everywhere in
+// gRPC. A name of any other scheme needs a resolver that the program has registered, or has given
+// by [WithDialOptions].
 //
-// New returns an error for a target or an option that cannot be used. It asks nobody: the first call connects, and an
-// unreachable service fails that call.
+// New returns an error for a target or an option that cannot be used. It asks nobody: the first
+// call connects, and an unreachable service fails that call.
 //
 // Unless an option says otherwise, the connection is plaintext where target names this machine, and TLS with the system's
 // roots everywhere else. This machine is `localhost`, an address in 127.0.0.0/8, `[::1]` or a unix socket, by itself or

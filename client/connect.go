@@ -25,12 +25,14 @@ const (
 // noConnectionYet is the reason where no attempt has ended.
 const noConnectionYet = "no connection yet"
 
-// WithConnectTimeout bounds how long a call waits for a connection to the service: name lookup, TCP, TLS and the first
-// HTTP/2 frame. The range is 1 ms to 1 h, and by default it is 10 s. 0 has no effect. Any other value is an error of [New].
+// WithConnectTimeout bounds how long a call waits for a connection to the service: name lookup,
+// TCP, TLS and the first HTTP/2 frame. The range is 1 ms to 1 h, and by default it is 10 s. 0 has
+// no effect. Any other value is an error of [New].
 //
-// A call that finds no connection in that time fails with UNAVAILABLE and says what was missing. Check and Vantage are then
-// tried again for up to a second, see the package comment. While no connection can be made, further calls fail at once with
-// the error of the last attempt, and the package goes on connecting. The timeout never ends a call that has a connection.
+// A call that finds no connection in that time fails with UNAVAILABLE and says what was missing.
+// Check and Vantage are then tried again for up to a second, see the package comment. While no
+// connection can be made, further calls fail at once with the error of the last attempt, and the
+// package goes on connecting. The timeout never ends a call that has a connection.
 func WithConnectTimeout(timeout time.Duration) Option {
 	return optionFunc(func(c *config) {
 		if timeout != 0 {
@@ -47,7 +49,8 @@ func checkConnectTimeout(d time.Duration) error {
 	return nil
 }
 
-// connector waits for the connection that a call needs, and explains why there is none. A Client has one.
+// connector waits for the connection that a call needs, and explains why there is none. A Client
+// has one.
 type connector struct {
 	target    string        // as New got it
 	within    time.Duration // the connect timeout
@@ -64,8 +67,9 @@ func newConnector(target string, cfg *config, route *route) *connector {
 
 // dialOptions makes gRPC work through c.
 func (c *connector) dialOptions() []grpc.DialOption {
-	// An attempt to connect fails after MinConnectTimeout, or the time to the next attempt if that is longer, with an error
-	// that says where it was stuck. Only the first attempt keeps a call waiting.
+	// An attempt to connect fails after MinConnectTimeout, or the time to the next attempt if that
+	// is longer, with an error that says where it was stuck. Only the first attempt keeps a call
+	// waiting.
 	pauses := backoff.DefaultConfig
 	pauses.BaseDelay = min(pauses.BaseDelay, c.within)
 	return []grpc.DialOption{
@@ -101,13 +105,15 @@ func (c *connector) stream(
 	return stream, c.explain(attempts, err)
 }
 
-// wait returns nil once there is a connection, or an attempt to make one has failed: then the call gets that error from
-// gRPC at once. It returns an error itself if neither comes about in time, as when a name server does not answer.
+// wait returns nil once there is a connection, or an attempt to make one has failed: then the call
+// gets that error from gRPC at once. It returns an error itself if neither comes about in time, as
+// when a name server does not answer.
 func (c *connector) wait(ctx context.Context, conn *grpc.ClientConn) error {
 	if !connecting(conn.GetState()) {
 		return nil
 	}
-	// An attempt that fails is given the time to say so: it may have begun a little later than the call.
+	// An attempt that fails is given the time to say so: it may have begun a little later than the
+	// call.
 	limited, cancel := context.WithTimeout(ctx, c.within+c.within/10+10*time.Millisecond)
 	defer cancel()
 	for state := conn.GetState(); connecting(state); state = conn.GetState() {
@@ -155,7 +161,8 @@ type attempts struct {
 	failure error // why the last attempt that got none failed; nil: each got one
 }
 
-// end returns whether the last attempt got a connection, and the error of the last one that got none.
+// end returns whether the last attempt got a connection, and the error of the last one that got
+// none.
 func (a *attempts) end() (reached bool, failure error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -164,8 +171,8 @@ func (a *attempts) end() (reached bool, failure error) {
 
 type attemptsKey struct{}
 
-// attemptWatcher is a stats.Handler that notes in a call's attempts what becomes of them. The error of a retried attempt is
-// nowhere else.
+// attemptWatcher is a stats.Handler that notes in a call's attempts what becomes of them. The error
+// of a retried attempt is nowhere else.
 type attemptWatcher struct{}
 
 func (attemptWatcher) HandleRPC(ctx context.Context, event stats.RPCStats) {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// String returns the result in one line: target, verdict, reason, and what else is known. Characters of the target and of
-// the service's texts that do not print are escaped as in Go.
+// String returns the result in one line: target, verdict, reason, and what else is known.
+// Characters of the target and of the service's texts that do not print are escaped as in Go.
 func (r Result) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %v (%v)", r.Target, r.Verdict, r.Reason)
@@ -25,8 +25,9 @@ func (r Result) String() string {
 	return printable(b.String())
 }
 
-// LogValue implements slog.LogValuer. It returns a group with the names and the rules of [Result.MarshalJSON]; handshakes are
-// a group of groups, numbered from 0. Characters are escaped as in [Result.String].
+// LogValue implements slog.LogValuer. It returns a group with the names and the rules of
+// [Result.MarshalJSON]; handshakes are a group of groups, numbered from 0. Characters are escaped
+// as in [Result.String].
 func (r Result) LogValue() slog.Value {
 	var g group
 	g = append(g, slog.Uint64("index", r.Index), slog.String("target", printable(r.Target)))

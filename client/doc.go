@@ -19,18 +19,20 @@
 //
 // # Connections
 //
-// A Client connects with its first call. Each call waits for a connection up to [WithConnectTimeout], by default 10 s. If
-// there is none, the call fails with UNAVAILABLE and an error such as
+// A Client connects with its first call. Each call waits for a connection up to
+// [WithConnectTimeout], by default 10 s. If there is none, the call fails with UNAVAILABLE and an
+// error such as
 //
 //	cannot connect to shaker.example:50051 within 10s: dial tcp 192.0.2.1:50051: i/o timeout
 //
-// If one side talks TLS and the other plaintext, errors.Is finds [ErrServiceSpeaksTLS] or [ErrServiceSpeaksPlaintext]. If the
-// context's deadline passes first, the code is DEADLINE_EXCEEDED, and the error says why the last attempt to connect failed.
+// If one side talks TLS and the other plaintext, errors.Is finds [ErrServiceSpeaksTLS] or
+// [ErrServiceSpeaksPlaintext]. If the context's deadline passes first, the code is
+// DEADLINE_EXCEEDED, and the error says why the last attempt to connect failed.
 //
-// The environment variable HTTPS_PROXY names an HTTP proxy for connections to other machines, except those in NO_PROXY
-// (net/http.ProxyFromEnvironment). The proxy looks up the service's name. An error of a connection through it says
-// `via the proxy of HTTPS_PROXY (host:port)`. No proxy is used for a service on this machine (see [New]), or with a dialer
-// of the caller's.
+// The environment variable HTTPS_PROXY names an HTTP proxy for connections to other machines,
+// except those in NO_PROXY (net/http.ProxyFromEnvironment). The proxy looks up the service's name.
+// An error of a connection through it says `via the proxy of HTTPS_PROXY (host:port)`. No proxy is
+// used for a service on this machine (see [New]), or with a dialer of the caller's.
 //
 // # Transport security
 //

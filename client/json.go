@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// MarshalJSON implements json.Marshaler. Fields have the names of the message tcpshaker.v1.CheckResult; those that are unset
-// are left out, except index and target. Enums are the text of their String, durations that of time.Duration, such as
-// "1.5ms", and times RFC 3339. For protobuf's JSON, see [Result.Proto]. Bytes of the target that are not UTF-8 are replaced.
+// MarshalJSON implements json.Marshaler. Fields have the names of the message
+// tcpshaker.v1.CheckResult; those that are unset are left out, except index and target. Enums are
+// the text of their String, durations that of time.Duration, such as "1.5ms", and times RFC 3339.
+// For protobuf's JSON, see [Result.Proto]. Bytes of the target that are not UTF-8 are replaced.
 func (r Result) MarshalJSON() ([]byte, error) {
 	return json.Marshal(resultJSON{
 		Index: r.Index, Target: r.Target, Verdict: r.Verdict, Reason: r.Reason, Address: r.Address, RTT: duration(r.RTT),
@@ -17,8 +18,8 @@ func (r Result) MarshalJSON() ([]byte, error) {
 	})
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It reads what MarshalJSON writes, and sets the fields that are not there to
-// their zero values.
+// UnmarshalJSON implements json.Unmarshaler. It reads what MarshalJSON writes, and sets the fields
+// that are not there to their zero values.
 func (r *Result) UnmarshalJSON(data []byte) error {
 	var j resultJSON
 	if err := json.Unmarshal(data, &j); err != nil {
@@ -53,7 +54,8 @@ type resultJSON struct {
 	Handshakes     []Handshake    `json:"handshakes,omitzero"`
 }
 
-// countOf returns how many of all there were; nil if there is no all, so that 0 of 3 is told from nothing.
+// countOf returns how many of all there were; nil if there is no all, so that 0 of 3 is told from
+// nothing.
 func countOf(n, all uint32) *uint32 {
 	if n == 0 && all == 0 {
 		return nil

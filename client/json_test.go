@@ -166,7 +166,8 @@ func TestResultJSONHasTheProtocolsNames(t *testing.T) {
 	}
 }
 
-// What a Result looks like in each form: unset fields are left out, and a person can read the others.
+// What a Result looks like in each form: unset fields are left out, and a person can read the
+// others.
 func TestResultForms(t *testing.T) {
 	open := Result{
 		Target: "shaker.example:443", Verdict: Reachable, Reason: ReasonSYNACK, Address: netip.MustParseAddrPort("192.0.2.7:443"),

@@ -5,8 +5,8 @@ import (
 	"unicode"
 )
 
-// printable returns s without anything that a terminal might obey or hide. If s has a character that does not print, or
-// bytes that are not UTF-8, all of those are escaped as in a Go string.
+// printable returns s without anything that a terminal might obey or hide. If s has a character
+// that does not print, or bytes that are not UTF-8, all of those are escaped as in a Go string.
 func printable(s string) string {
 	for _, r := range s {
 		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {

@@ -30,7 +30,8 @@ type proxyAsk struct {
 	NoProxy bool // grpc.WithNoProxy
 }
 
-// TestProxyHelper is the helper process of askBehindProxy: net/http reads HTTPS_PROXY once per process.
+// TestProxyHelper is the helper process of askBehindProxy: net/http reads HTTPS_PROXY once per
+// process.
 func TestProxyHelper(t *testing.T) {
 	asks := os.Getenv("CLIENT_TEST_ASKS")
 	if asks == "" {
@@ -66,8 +67,8 @@ func TestProxyHelper(t *testing.T) {
 	os.Exit(0) // gRPC waits for a silent proxy also when its connection is closed, so a search for leaks would find that
 }
 
-// askBehindProxy makes calls in a process with env, and without any other variable of proxies. It returns an error's text, or
-// `answered`, for each.
+// askBehindProxy makes calls in a process with env, and without any other variable of proxies. It
+// returns an error's text, or `answered`, for each.
 func askBehindProxy(t *testing.T, env []string, asks ...proxyAsk) []string {
 	t.Helper()
 	encoded, err := json.Marshal(asks)
@@ -109,7 +110,8 @@ type proxy struct {
 	asked   []string
 }
 
-// newProxy starts a proxy that leads everything to the service at address; without an address it forbids everything.
+// newProxy starts a proxy that leads everything to the service at address; without an address it
+// forbids everything.
 func newProxy(t *testing.T, address string) *proxy {
 	p := new(proxy)
 	p.address = accepting(t, "tcp", "127.0.0.1:0", func(conn net.Conn) {
@@ -175,7 +177,8 @@ func TestNoProxyBeforeThisMachine(t *testing.T) {
 	}
 }
 
-// The error of a connection through a proxy names it, without user and password; that of another does not.
+// The error of a connection through a proxy names it, without user and password; that of another
+// does not.
 func TestErrorsNameTheProxy(t *testing.T) {
 	t.Parallel()
 	ca := testcert.NewCA("ours")

@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// route is how connections get to the service: what its name resolved to, and the proxy that HTTPS_PROXY names, if any.
-// gRPC tells neither in its errors. It is safe for concurrent use.
+// route is how connections get to the service: what its name resolved to, and the proxy that
+// HTTPS_PROXY names, if any. gRPC tells neither in its errors. It is safe for concurrent use.
 type route struct {
 	scheme string // of the gRPC name
 	proxy  string // host:port of the proxy for the service; empty: none
@@ -26,8 +26,9 @@ type route struct {
 	lookup   error // why the last lookup of the name failed; nil: it did not
 }
 
-// lead sets where r leads: to canonical, the service's name as gRPC reads it, by what net/http, and so gRPC, reads from the
-// environment. Local is for a service on this machine, before which no proxy may come.
+// lead sets where r leads: to canonical, the service's name as gRPC reads it, by what net/http, and
+// so gRPC, reads from the environment. Local is for a service on this machine, before which no
+// proxy may come.
 func (r *route) lead(canonical string, local bool) {
 	scheme, rest, _ := strings.Cut(canonical, "://")
 	_, endpoint, _ := strings.Cut(rest, "/")
@@ -44,7 +45,8 @@ func (r *route) lead(canonical string, local bool) {
 	}
 }
 
-// dialOptions lets r see what gRPC does with names. A resolver that the caller gave comes first, so these are for the end.
+// dialOptions lets r see what gRPC does with names. A resolver that the caller gave comes first, so
+// these are for the end.
 func (r *route) dialOptions() []grpc.DialOption {
 	var opts []grpc.DialOption
 	for _, scheme := range []string{"dns", "passthrough"} {

@@ -11,9 +11,9 @@ import (
 // targetForms are what New takes, for its error.
 const targetForms = "host:port, [ipv6]:port, unix:PATH, or a gRPC name such as dns:///name:port"
 
-// checkTarget returns what is wrong with the target of New. Canonical is the target as gRPC reads it, with a scheme that
-// gRPC has a resolver for; a target without such a scheme is taken for a DNS name. Names of other resolvers are theirs to
-// judge.
+// checkTarget returns what is wrong with the target of New. Canonical is the target as gRPC reads
+// it, with a scheme that gRPC has a resolver for; a target without such a scheme is taken for a DNS
+// name. Names of other resolvers are theirs to judge.
 func checkTarget(target, canonical string) error {
 	scheme, rest, _ := strings.Cut(canonical, "://")
 	authority, endpoint, _ := strings.Cut(rest, "/")
@@ -62,7 +62,8 @@ func badAddress(address string) string {
 	}
 }
 
-// badName returns what is wrong with the endpoint of a name dns:///endpoint. There gRPC takes port 443 if none is given.
+// badName returns what is wrong with the endpoint of a name dns:///endpoint. There gRPC takes port
+// 443 if none is given.
 func badName(endpoint string) string {
 	host, port, err := net.SplitHostPort(endpoint)
 	switch {
@@ -93,7 +94,8 @@ func badHostOrPort(host, port string) string {
 	return fmt.Sprintf("%q is no port from 1 to 65535", port)
 }
 
-// notOfAName reports whether r is in no host name, though a resolver may know names that DNS would not have.
+// notOfAName reports whether r is in no host name, though a resolver may know names that DNS would
+// not have.
 func notOfAName(r rune) bool {
 	return r <= ' ' || r == 0x7f || strings.ContainsRune(`/\@?#[]:%<>"`, r)
 }

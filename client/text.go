@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// names are the texts of an enum, and a word for the enum. A number without a text is written as this word and the number,
-// such as `reason 40`: the service may be newer than this package.
+// names are the texts of an enum, and a word for the enum. A number without a text is written as
+// this word and the number, such as `reason 40`: the service may be newer than this package.
 type names[T ~int32] struct {
 	kind string
 	of   map[T]string
@@ -22,8 +22,9 @@ func (n names[T]) text(value T) string {
 	return fmt.Sprintf("%s %d", n.kind, int32(value))
 }
 
-// set sets value to what text says, or returns an error that lists what is expected. It takes the number of a value that has
-// a text too, because an older package wrote the number of what is new to it.
+// set sets value to what text says, or returns an error that lists what is expected. It takes the
+// number of a value that has a text too, because an older package wrote the number of what is new
+// to it.
 func (n names[T]) set(value *T, text []byte) error {
 	for known, name := range n.of {
 		if name == string(text) {
