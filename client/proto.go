@@ -1,6 +1,7 @@
 package client
 
 import (
+	"maps"
 	"net/netip"
 	"strings"
 	"time"
@@ -81,4 +82,36 @@ func durationProto(d time.Duration) *durationpb.Duration {
 		return nil
 	}
 	return durationpb.New(d)
+}
+
+// Proto returns v as the protocol's own message, to be passed on or written as JSON (protojson). It holds
+// all that the service sent, except for fields that this version does not know.
+func (v Vantage) Proto() *tcpshakerv1.GetVantageResponse {
+	m := &tcpshakerv1.GetVantageResponse{
+		Name:             v.Name,
+		Labels:           maps.Clone(v.Labels),
+		Version:          v.Version,
+		EngineMode:       tcpshakerv1.EngineMode(v.EngineMode),
+		EngineModeDetail: v.EngineModeDetail,
+		KernelRelease:    v.KernelRelease,
+		Caller:           v.Caller,
+		Limits: &tcpshakerv1.Limits{
+			TargetsPerMessage:    v.Limits.TargetsPerMessage,
+			OutstandingPerStream: v.Limits.OutstandingPerStream,
+			MinTimeout:           durationProto(v.Limits.MinTimeout),
+			MaxTimeout:           durationProto(v.Limits.MaxTimeout),
+			HandshakesPerSecond:  v.Limits.HandshakesPerSecond,
+			InFlight:             v.Limits.InFlight,
+			InFlightDetail:       v.Limits.InFlightDetail,
+
+			CallerHandshakesPerSecond: v.Limits.CallerHandshakesPerSecond,
+			CallerBurst:               v.Limits.CallerBurst,
+			CallerOutstanding:         v.Limits.CallerOutstanding,
+			CallerRpcs:                v.Limits.CallerRPCs,
+		},
+	}
+	for _, addr := range v.SourceAddresses {
+		m.SourceAddresses = append(m.SourceAddresses, addr.String())
+	}
+	return m
 }
