@@ -37,17 +37,17 @@ func named(p *string) func(string) error {
 	}
 }
 
-// contradiction returns what cannot be meant, beside --insecure and --server or without them. A variable of the environment
+// contradiction returns what cannot be meant, beside --plaintext and --server or without them. A variable of the environment
 // holds for whatever is asked later, so without a service it is no mistake.
-func (a *access) contradiction(server string, insecure bool) error {
+func (a *access) contradiction(server string, plaintext bool) error {
 	tlsFlag := a.tlsFlag()
 	switch {
 	case tlsFlag != "" && server == "":
 		return errors.New(tlsFlag + " needs --server")
 	case a.token != "" && a.tokenFrom == "--token-file" && server == "":
 		return errors.New("--token-file needs --server")
-	case tlsFlag != "" && insecure:
-		return errors.New(tlsFlag + " and --insecure exclude each other: in plaintext there are no certificates")
+	case tlsFlag != "" && plaintext:
+		return errors.New(tlsFlag + " and --plaintext exclude each other: in plaintext there are no certificates")
 	case a.cert != "" && a.key == "":
 		return errors.New("--cert needs --key")
 	case a.key != "" && a.cert == "":

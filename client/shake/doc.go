@@ -1,7 +1,9 @@
-// Shake tells whether TCP targets answer, by shaking hands with each and leaving before the last ACK:
+// Shake checks whether TCP targets answer. It shakes hands with each and leaves before the last ACK:
 //
 //	shake [flags] TARGET…
+//	shake [flags] vantage
 //
-// It asks a running service (--server, or SHAKE_SERVER), or else probes from this machine, which needs Linux: then the
-// service runs inside this process, and is asked in the same way. `shake -h` tells the flags and the exit codes.
+// It asks a running service (--server, or SHAKE_SERVER). Without one it probes from this machine, which
+// needs Linux: the service then runs inside this process, and is asked in the same way. With --wait it asks
+// until all targets are reachable. `shake -h` explains the flags and the exit codes.
 package main

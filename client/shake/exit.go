@@ -13,8 +13,8 @@ import (
 
 // Exit codes.
 const (
-	exitReachable    = 0   // all targets are reachable; or -h, or --version
-	exitUnreachable  = 1   // at least one is unreachable
+	exitReachable    = 0   // all targets are reachable; or -h, --version, or a vantage that was printed
+	exitUnreachable  = 1   // at least one is unreachable, or was not reachable until the end of --wait
 	exitUsage        = 2   // wrong flags, no targets, a file that cannot be read
 	exitInconclusive = 3   // none is unreachable, but at least one is inconclusive
 	exitFailed       = 4   // the service could not be asked to the end, or results not be written
@@ -24,6 +24,9 @@ const (
 
 // usageError is an error of whoever wrote the command line, or a file that it names.
 type usageError struct{ error }
+
+// missingError is the end of a wait that left targets missing.
+type missingError struct{ error }
 
 // tally counts verdicts.
 type tally struct{ all, unreachable, inconclusive int }
@@ -53,6 +56,7 @@ func (t *tally) exitCode() int {
 // exitCodeOf returns the code of a run that err ended; ctx is the run's, without its --deadline.
 func exitCodeOf(ctx context.Context, err error) int {
 	_, usage := errors.AsType[usageError](err)
+	_, missing := errors.AsType[missingError](err)
 	switch {
 	case usage, status.Code(err) == codes.InvalidArgument: // an option that the service does not take
 		return exitUsage
@@ -60,6 +64,8 @@ func exitCodeOf(ctx context.Context, err error) int {
 		return exitInterrupted
 	case errors.Is(err, syscall.EPIPE):
 		return exitPipe
+	case missing:
+		return exitUnreachable
 	default:
 		return exitFailed
 	}

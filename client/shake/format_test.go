@@ -75,22 +75,36 @@ func compare(t *testing.T, got, want string) {
 
 func TestTable(t *testing.T) {
 	compare(t, render(t, "-f x", golden...), `
-TARGET                            VERDICT       REASON              RTT        ADDRESS                DETAIL
-db.example:5432                   reachable     SYN-ACK             412µs      192.0.2.7:5432
+TARGET                            VERDICT       REASON              RTT        SILENCE   DONE   ADDRESS                DETAIL
+db.example:5432                   reachable     SYN-ACK             412µs      proven    1/1    192.0.2.7:5432
   192.0.2.7:5432 from 192.0.2.1:40312: open, rtt 412µs, elapsed 450µs, queued 1ms, silence proven, timestamps, sack
-[2001:db8::7]:443                 reachable     SYN-ACK             1.012s     [2001:db8::7]:443      SYN sent again once, silence broken, 2 of 3 handshakes answered
-192.0.2.9:80                      unreachable   prohibited          -          192.0.2.9:80           a firewall said "no", politely
+[2001:db8::7]:443                 reachable     SYN-ACK             1.012s     broken    2/3    [2001:db8::7]:443      SYN sent again once
+192.0.2.9:80                      unreachable   prohibited          -          -         0/1    192.0.2.9:80           a firewall said "no", politely
   192.0.2.9:80: unreachable, prohibited, ICMP 3/13 from 192.0.2.254, EHOSTUNREACH, SYN sent again 2 times
-=cmd|' /C calc'!A0\x1b[2J\r\n     inconclusive  invalid target      -          -                      \u202eevil
--1:80                             inconclusive  reason 29           -          -                      @SUM(A1)
+=cmd|' /C calc'!A0\x1b[2J\r\n     inconclusive  invalid target      -          -         -      -                      \u202eevil
+-1:80                             inconclusive  reason 29           -          -         -      -                      @SUM(A1)
 `)
+}
+
+// Without a detail a line stays within 120 columns, also with the longest words and IPv6.
+func TestTableWidth(t *testing.T) {
+	text := render(t, "-f x", client.Result{
+		Target: strings.Repeat("x", targetWidth), Verdict: client.Inconclusive, Reason: client.ReasonNameLookupFailed,
+		Address: netip.MustParseAddrPort("255.255.255.255:65535"), RTT: 123456 * time.Microsecond, Silence: client.SilenceUnproven,
+		Completed: 16, Attempted: 16,
+	})
+	for line := range strings.Lines(text) {
+		if n := utf8.RuneCountInString(strings.TrimSpace(strings.TrimSuffix(line, "DETAIL\n"))); n > 120 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
 }
 
 // The first column fits the targets of the command line, up to a bound.
 func TestTableFitsArguments(t *testing.T) {
 	compare(t, render(t, "a:1", client.Result{Target: "a:1", Verdict: client.Unreachable, Reason: client.ReasonTimedOut}), `
-TARGET  VERDICT       REASON              RTT        ADDRESS                DETAIL
-a:1     unreachable   timed out           -          -
+TARGET  VERDICT       REASON              RTT        SILENCE   DONE   ADDRESS                DETAIL
+a:1     unreachable   timed out           -          -         -      -
 `)
 	long := strings.Repeat("x", 100) + ":1"
 	header, _, _ := strings.Cut(render(t, long+" a:1", client.Result{Target: long}), "\n")

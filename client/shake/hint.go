@@ -2,19 +2,19 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/CarterTsai/tcp-shaker/client"
 )
 
-// withHint returns err with the flags that help, if shake and the service disagree about TLS.
-func withHint(err error) error {
+// hint returns the flags that help if shake and the service disagree about TLS. It is empty for other
+// errors.
+func hint(err error) string {
 	switch {
 	case errors.Is(err, client.ErrServiceSpeaksTLS):
-		return fmt.Errorf("%w; for TLS give --ca or --server-name, and no --insecure", err)
+		return "; for TLS give --ca or --server-name, and no --plaintext"
 	case errors.Is(err, client.ErrServiceSpeaksPlaintext):
-		return fmt.Errorf("%w; for plaintext give --insecure, and no --ca, --server-name, --cert or --key", err)
+		return "; for plaintext give --plaintext, and no --ca, --server-name, --cert or --key"
 	default:
-		return err
+		return ""
 	}
 }

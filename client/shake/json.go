@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/CarterTsai/tcp-shaker/client"
 )
@@ -19,11 +20,16 @@ var toJSON = protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: tr
 func (jsonFormat) header() string { return "" }
 
 func (jsonFormat) append(dst []byte, r client.Result) ([]byte, error) {
-	line, err := toJSON.Marshal(r.Proto())
+	return appendJSON(dst, r.Proto())
+}
+
+// appendJSON appends m as one line. protojson adds random blanks so that nobody relies on its bytes.
+// Without them the same message is the same line.
+func appendJSON(dst []byte, m proto.Message) ([]byte, error) {
+	line, err := toJSON.Marshal(m)
 	if err != nil {
 		return dst, err
 	}
-	// protojson puts spaces in at random, so that nobody relies on its bytes; here the same result is the same line.
 	buf := bytes.NewBuffer(dst)
 	if err := json.Compact(buf, line); err != nil {
 		return dst, err

@@ -8,8 +8,6 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
-
-	"github.com/CarterTsai/tcp-shaker/client"
 )
 
 // run is the command without its process, and returns the exit code. When ctx ends it returns at once, even where stdin is
@@ -24,7 +22,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	}
 
 	var seen tally
-	if err == nil {
+	switch {
+	case err != nil:
+	case o.vantage:
+		err = printVantage(ctx, o, stdout, stderr)
+	case o.wait > 0:
+		err = waitFor(ctx, o, stdin, stdout, stderr)
+	default:
 		err = shake(ctx, o, &seen, stdin, stdout, stderr)
 	}
 	if err == nil {
@@ -35,7 +39,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		fmt.Fprintf(stderr, "shake: %s\n", printable(err.Error()))
 	}
 	if code == exitUsage {
-		fmt.Fprintln(stderr, "shake -h tells the flags")
+		fmt.Fprintln(stderr, "shake -h explains the flags")
 	}
 	return code
 }
@@ -63,11 +67,8 @@ func shake(ctx context.Context, o *options, seen *tally, stdin io.Reader, stdout
 	}
 	defer service.close()
 
-	if o.deadline > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.deadline)
-		defer cancel()
-	}
+	ctx, cancel := o.bounded(ctx)
+	defer cancel()
 	results := service.client.Stream(ctx, from.all, o.check()...)
 	if o.file == "" {
 		results = inOrder(results)
@@ -75,7 +76,7 @@ func shake(ctx context.Context, o *options, seen *tally, stdin io.Reader, stdout
 	out := newWriter(stdout, o)
 	for result, err := range results {
 		if err != nil {
-			return brokenOff(service, seen.all, err)
+			return brokenOff(o, service, seen.all, err)
 		}
 		seen.add(result.Verdict)
 		if err := out.write(result); err != nil {
@@ -92,25 +93,23 @@ func shake(ctx context.Context, o *options, seen *tally, stdin io.Reader, stdout
 	}
 }
 
-// brokenOff says what a failed call means to the user; n results came before.
-func brokenOff(s *service, n int, err error) error {
-	err = withHint(err)
-	if e, ok := errors.AsType[*client.Error](err); ok {
-		if delay, ok := e.RetryDelay(); ok {
-			err = fmt.Errorf("%w (may be asked again in %v)", err, delay)
-		}
+// bounded returns ctx with --deadline, if there is one.
+func (o *options) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if o.deadline > 0 {
+		return context.WithTimeout(ctx, o.deadline)
 	}
-	if n == 0 {
-		return fmt.Errorf("asking %s: %w", s.name, err)
-	}
-	return fmt.Errorf("asking %s: broken off after %d results: %w", s.name, n, err)
+	return context.WithCancel(ctx)
 }
 
 // versionLine is what --version prints.
 func versionLine() string {
-	version := "devel"
+	return fmt.Sprintf("shake %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// version is that of the program, as the build has it.
+func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		version = info.Main.Version
+		return info.Main.Version
 	}
-	return fmt.Sprintf("shake %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return "devel"
 }

@@ -54,8 +54,8 @@ func TestExitCodesOfFailedCalls(t *testing.T) {
 				return err
 			}
 			return errors.Join(s.Send(first), status.Error(codes.Unavailable, "draining"))
-		}, exitFailed, "after 1 results"},
-		"not a shaker": {func(s serverStream) error { return nil }, exitFailed, "protocol"},
+		}, exitFailed, "after 1 result"},
+		"not a shaker": {func(s serverStream) error { return nil }, exitFailed, "broke its protocol: "},
 		"words that a terminal obeys": {
 			func(serverStream) error { return status.Error(codes.Internal, "\x1b[2J") }, exitFailed, `\x1b[2J`,
 		},
@@ -182,7 +182,7 @@ func TestDeadline(t *testing.T) {
 		return status.FromContextError(s.Context().Err()).Err()
 	})
 	o := shakeWith(t, nil, "--server", address, "--deadline", "50ms", "up:1")
-	if o.code != exitFailed || !strings.Contains(o.stderr, "DeadlineExceeded") {
+	if o.code != exitFailed || !strings.Contains(o.stderr, "--deadline 50ms is over") {
 		t.Errorf("%+v", o)
 	}
 }

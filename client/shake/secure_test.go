@@ -64,7 +64,7 @@ func TestCertificates(t *testing.T) {
 		"the system's roots":       {byAddress, []string{"--server-name", "127.0.0.1"}, "unknown authority"},
 		"roots beside a cert":      {mutual, edge, "unknown authority"},
 		"plaintext by default":     {byAddress, nil, "for TLS give --ca"},
-		"TLS to plaintext":         {plain, []string{"--ca", ca}, "for plaintext give --insecure"},
+		"TLS to plaintext":         {plain, []string{"--ca", ca}, "for plaintext give --plaintext"},
 		"wrong name":               {byHost, []string{"--ca", ca}, "IP SANs"},
 		"the name told":            {byHost, []string{"--ca", ca, "--server-name", "shaker.example"}, ""},
 		"another name told":        {byHost, []string{"--ca", ca, "--server-name", "other.example"}, "other.example"},
@@ -87,7 +87,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// A token goes over what cannot be read on the way, or as --insecure says; no output has anything of it.
+// A token goes over what cannot be read on the way, or as --plaintext allows; no output has anything of it.
 func TestTokens(t *testing.T) {
 	ca := testcert.NewCA("ours")
 	cert := ca.Certificate("127.0.0.1")
@@ -116,8 +116,8 @@ func TestTokens(t *testing.T) {
 		"TLS":                         {"--server " + secured + " --ca " + caFile + " --token-file " + right, exitReachable},
 		"TLS, wrong":                  {"--server " + secured + " --ca " + caFile + " --token-file " + wrong, exitFailed},
 		"plaintext where TLS is":      {"--server " + secured + " --token-file " + right, exitFailed},
-		"insecure":                    {"--insecure --server " + plain + " --token-file " + right, exitReachable},
-		"insecure to another name":    {"--insecure --server 0.0.0.0:" + port + " --token-file " + right, exitReachable},
+		"plaintext":                   {"--plaintext --server " + plain + " --token-file " + right, exitReachable},
+		"plaintext to another name":   {"--plaintext --server 0.0.0.0:" + port + " --token-file " + right, exitReachable},
 		"TLS where plaintext is":      {"--server " + plain + " --ca " + caFile + " --token-file " + right, exitFailed},
 		"no plaintext without a word": {"--server 0.0.0.0:" + port + " --token-file " + right, exitFailed},
 	} {
@@ -180,7 +180,7 @@ func TestRetryDelayIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := shakeWith(t, nil, "--server", serve(t, func(serverStream) error { return refused.Err() }), "up:1")
-	if o.code != exitFailed || !strings.Contains(o.stderr, "enough (may be asked again in 1.5s)") {
+	if o.code != exitFailed || !strings.Contains(o.stderr, "enough (RESOURCE_EXHAUSTED); ask again in 1.5s") {
 		t.Errorf("%+v", o)
 	}
 }

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// localRate is how many handshakes a second this machine starts at most, the daemon's default: a burst of more overflows
-	// queues on the way, and what is dropped there looks like a silent target.
+	// localRate is the default of --rate, as of the daemon's: a burst of more overflows queues on the way,
+	// and what is dropped there looks like a silent target.
 	localRate = 20000
 
 	// pingAfter is after how long a silent service is asked whether it is alive, and pingTimeout how long it has to answer.
@@ -34,8 +34,9 @@ const (
 // service is whom to ask, whether another process or this one.
 type service struct {
 	client *client.Client
-	name   string // for messages
-	stop   func() // what runs in this process besides
+	name   string                         // for messages
+	open   func() (*client.Client, error) // makes another client of it
+	stop   func()                         // what runs in this process besides
 }
 
 // close ends what dial has begun. It does not wait for probes under way.
@@ -44,10 +45,22 @@ func (s *service) close() {
 	s.stop()
 }
 
+// reopen makes a new client in place of the old one. A new client looks the service's name up and
+// connects at once. The old one may wait: gRPC's pauses between attempts grow to two minutes.
+func (s *service) reopen() error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	_ = s.client.Close()
+	s.client = c
+	return nil
+}
+
 // dial returns the service that o names; without a name, one that runs in this process and logs its faults to stderr.
 func dial(o *options, stderr io.Writer) (*service, error) {
 	if o.server == "" {
-		return serveHere(stderr)
+		return serveHere(o, stderr)
 	}
 	// A service that stopped answering, but whose connection stands, is given up after a while; not more often asked than
 	// shakerd suffers.
@@ -56,31 +69,42 @@ func dial(o *options, stderr io.Writer) (*service, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	opts = append(opts, client.WithDialOptions(alive))
-	if o.insecure {
+	opts = append(opts, client.WithConnectTimeout(o.connectTimeout), client.WithDialOptions(alive))
+	if o.plaintext {
 		opts = append(opts, client.WithInsecure())
 	}
-	c, err := client.New(o.server, opts...)
+	s := &service{
+		name: "the service " + o.server,
+		open: func() (*client.Client, error) { return client.New(o.server, opts...) },
+		stop: func() {},
+	}
+	s.client, err = s.open()
 	if errors.Is(err, client.ErrInvalidToken) {
 		return nil, usageError{fmt.Errorf("%s %s: %w", o.access.tokenFrom, o.access.token, err)}
 	}
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--server %q: %w", o.server, err)}
 	}
-	return &service{client: c, name: o.server, stop: func() {}}, nil
+	return s, nil
 }
 
 // serveHere runs the engine and the service in this process, with a pipe in memory for a network, so that what is told is
 // the same code's word whoever probes.
-func serveHere(stderr io.Writer) (*service, error) {
-	engine, err := shaker.New(shaker.Config{Rate: localRate})
+func serveHere(o *options, stderr io.Writer) (*service, error) {
+	engine, err := shaker.New(shaker.Config{Rate: o.rate})
 	if err != nil {
 		return nil, noEngine(err)
 	}
+	keep := time.Duration(0) // the default
+	if o.wait > 0 {
+		keep = -1 // each round looks a name up again
+	}
 	s, err := server.New(server.Config{
-		Prober: server.FromEngine(engine),
-		Name:   "shake",
-		Logger: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+		Prober:    server.FromEngine(engine),
+		Name:      "shake",
+		Version:   version(),
+		NameCache: keep,
+		Logger:    slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	if err != nil {
 		return nil, errors.Join(err, engine.Close())
@@ -100,13 +124,19 @@ func serveHere(stderr io.Writer) (*service, error) {
 		_ = engine.Close() // all probes were answered or dropped; there is nobody to tell
 	}
 
-	c, err := client.New("passthrough:///this-machine", client.WithInsecure(), client.WithDialOptions(
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return pipe.DialContext(ctx) })))
-	if err != nil {
+	local := &service{
+		name: "this machine",
+		open: func() (*client.Client, error) {
+			return client.New("passthrough:///this-machine", client.WithInsecure(), client.WithDialOptions(
+				grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return pipe.DialContext(ctx) })))
+		},
+		stop: stop,
+	}
+	if local.client, err = local.open(); err != nil {
 		stop()
 		return nil, err
 	}
-	return &service{client: c, name: "this machine", stop: stop}, nil
+	return local, nil
 }
 
 // noEngine says why this machine cannot probe, and what to do.

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"strings"
 )
@@ -56,12 +58,10 @@ func (s *source) all(yield func(string) bool) {
 	number := 0
 	for lines.Scan() {
 		number++
-		target := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\uFEFF")) // some editors begin a file with that mark
-		if target == "" || target[0] == '#' {
-			continue
-		}
-		if !yield(target) {
-			return
+		for target := range targetsOf(lines.Text()) {
+			if !yield(target) {
+				return
+			}
 		}
 	}
 	switch err := lines.Err(); {
@@ -69,5 +69,54 @@ func (s *source) all(yield func(string) bool) {
 		s.err = fmt.Errorf("%s:%d: the line is longer than %d bytes", s.name, number+1, maxLine)
 	case err != nil:
 		s.err = fmt.Errorf("%s:%d: %w", s.name, number+1, err)
+	}
+}
+
+// targetsOf is a sequence of the targets on a line. Blanks stand between them. A # at the beginning
+// of the line or after a blank begins a comment. Within a target, as in a zone, it does not.
+func targetsOf(line string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		line = strings.TrimPrefix(line, "\uFEFF") // some editors begin a file with that mark
+		for word := range strings.FieldsSeq(line) {
+			if word[0] == '#' || !yield(word) {
+				return
+			}
+		}
+	}
+}
+
+// errTooMany is an end of read.
+var errTooMany = errors.New("too many targets")
+
+// read returns all targets. With more than limit of them the error is errTooMany. If ctx ends first,
+// its error is returned, and the goroutine stays behind in a read that nobody can end.
+func (s *source) read(ctx context.Context, limit int) ([]string, error) {
+	type list struct {
+		targets []string
+		err     error
+	}
+	done := make(chan list, 1)
+	go func() {
+		var l list
+		for target := range s.all {
+			if ctx.Err() != nil {
+				return
+			}
+			if len(l.targets) == limit {
+				l.err = errTooMany
+				break
+			}
+			l.targets = append(l.targets, target)
+		}
+		if l.err == nil {
+			l.err = s.err
+		}
+		done <- l
+	}()
+	select {
+	case l := <-done:
+		return l.targets, l.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }

@@ -17,6 +17,8 @@ const (
 	verdictWidth = len("inconclusive")
 	reasonWidth  = len("name lookup failed")
 	rttWidth     = len("123.456ms")
+	silenceWidth = len("unproven")
+	doneWidth    = len("16/16") // handshakes completed and attempted; more with several addresses
 	addrWidth    = len("255.255.255.255:65535")
 )
 
@@ -35,47 +37,45 @@ func newTable(o *options) table {
 }
 
 func (t table) header() string {
-	return string(t.row(nil, "TARGET", "VERDICT", "REASON", "RTT", "ADDRESS", "DETAIL"))
+	return string(t.row(nil, "TARGET", "VERDICT", "REASON", "RTT", "SILENCE", "DONE", "ADDRESS", "DETAIL"))
 }
 
 func (t table) append(dst []byte, r client.Result) ([]byte, error) {
-	rtt, address := "-", "-"
+	rtt, silence, done, address := "-", "-", "-", "-"
 	if r.RTT > 0 {
 		rtt = r.RTT.String()
+	}
+	if r.Silence != 0 {
+		silence = r.Silence.String()
+	}
+	if r.Attempted > 0 {
+		done = fmt.Sprintf("%d/%d", r.Completed, r.Attempted)
 	}
 	if r.Address.IsValid() {
 		address = printable(r.Address.String()) // a zone may be any text
 	}
-	dst = t.row(dst, printable(r.Target), r.Verdict.String(), r.Reason.String(), rtt, address, remark(r))
+	dst = t.row(dst, printable(r.Target), r.Verdict.String(), r.Reason.String(), rtt, silence, done, address, remark(r))
 	for _, h := range r.Handshakes {
 		dst = fmt.Appendf(dst, "  %s\n", printable(evidence(h)))
 	}
 	return dst, nil
 }
 
-func (t table) row(dst []byte, target, verdict, reason, rtt, address, detail string) []byte {
-	line := fmt.Sprintf("%-*s  %-*s  %-*s  %-*s  %-*s  %s", t.width, target, verdictWidth, verdict, reasonWidth, reason,
-		rttWidth, rtt, addrWidth, address, detail)
+func (t table) row(dst []byte, target, verdict, reason, rtt, silence, done, address, detail string) []byte {
+	line := fmt.Sprintf("%-*s  %-*s  %-*s  %-*s  %-*s  %-*s  %-*s  %s", t.width, target, verdictWidth, verdict,
+		reasonWidth, reason, rttWidth, rtt, silenceWidth, silence, doneWidth, done, addrWidth, address, detail)
 	return append(append(dst, strings.TrimRight(line, " ")...), '\n')
 }
 
-// remark is what a person should know besides the columns: the service's sentence, and of a reachable target, which has
-// none, whatever was not as it should be.
+// remark is what a person should know besides the columns: the service's sentence, and of a reachable
+// target, which has none, that its SYN was sent again.
 func remark(r client.Result) string {
 	var parts []string
 	if r.Detail != "" {
 		parts = append(parts, printable(r.Detail))
 	}
-	if r.Verdict == client.Reachable {
-		if r.SYNRetransmits > 0 {
-			parts = append(parts, resent(r.SYNRetransmits))
-		}
-		if r.Silence != 0 && r.Silence != client.SilenceProven {
-			parts = append(parts, "silence "+r.Silence.String())
-		}
-		if r.Completed < r.Attempted {
-			parts = append(parts, fmt.Sprintf("%d of %d handshakes answered", r.Completed, r.Attempted))
-		}
+	if r.Verdict == client.Reachable && r.SYNRetransmits > 0 {
+		parts = append(parts, resent(r.SYNRetransmits))
 	}
 	return strings.Join(parts, ", ")
 }
