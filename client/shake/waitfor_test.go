@@ -94,7 +94,7 @@ index,target,verdict,reason,address,rtt_seconds,elapsed_seconds,silence,complete
 
 // What is missing in the end is written with its last result, and named.
 func TestWaitInVain(t *testing.T) {
-	args := []string{"--server", serve(t, inRounds()), "--wait", "300ms", "--interval", "100ms", "down:1", "late:9", "up:1"}
+	args := []string{"--server", serve(t, inRounds()), "--wait", "2s", "--interval", "1h", "down:1", "late:9", "up:1"}
 	o := shakeWith(t, nil, args...)
 	compare(t, o.stdout, `
 TARGET  VERDICT       REASON              RTT        SILENCE   DONE   ADDRESS                DETAIL
@@ -104,7 +104,7 @@ late:9  unreachable   timed out           -          -         -      -         
 `)
 	compare(t, o.stderr, `
 shake: waiting for down:1 (timed out), late:9 (timed out)
-shake: not reachable within 300ms: down:1 (timed out), late:9 (timed out)
+shake: not reachable within 2s: down:1 (timed out), late:9 (timed out)
 `)
 	if o.code != exitUnreachable {
 		t.Errorf("code %d", o.code)
@@ -231,9 +231,9 @@ func TestWaitForTheServiceToStart(t *testing.T) {
 // A service that never comes is exit code 4, with the reason.
 func TestWaitForNoService(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "socket")
-	o := shakeWith(t, nil, "--server", "unix:"+socket, "--wait", "300ms", "--interval", "100ms", "up:1")
+	o := shakeWith(t, nil, "--server", "unix:"+socket, "--wait", "2s", "--interval", "1h", "up:1")
 	if o.code != exitFailed || o.stdout != "" || !strings.Contains(o.stderr, socket) ||
-		!strings.HasSuffix(o.stderr, "(UNAVAILABLE); --wait 300ms is over\n") || strings.Count(o.stderr, "\n") != 2 {
+		!strings.HasSuffix(o.stderr, "(UNAVAILABLE); --wait 2s is over\n") || strings.Count(o.stderr, "\n") != 2 {
 		t.Errorf("%+v", o)
 	}
 }
