@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 )
@@ -51,16 +50,4 @@ func WithInsecure() Option {
 // have no effect.
 func WithDialOptions(opts ...grpc.DialOption) Option {
 	return optionFunc(func(c *config) { c.dial = append(c.dial, opts...) })
-}
-
-// WithConnectTimeout bounds how long one attempt to connect to the service may take. RPCs that wait for
-// the connection then fail with UNAVAILABLE. d of 0 or less has no effect.
-func WithConnectTimeout(d time.Duration) Option {
-	return optionFunc(func(c *config) {
-		if d > 0 {
-			params := grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: d}
-			params.Backoff.BaseDelay = min(params.Backoff.BaseDelay, d) // the greater of the two is in force
-			c.dial = append(c.dial, grpc.WithConnectParams(params))
-		}
-	})
 }
