@@ -3,6 +3,7 @@ package shaker
 import (
 	"context"
 	"iter"
+	"math/bits"
 	"sync"
 )
 
@@ -14,6 +15,9 @@ import (
 // is answered as what it is, within some 100 ms. A Batch whose reader goes away must have
 // its context canceled; otherwise its probes run on to their ends.
 //
+// Order of cancels: canceled batches are answered in the order in which their contexts end. If
+// several end within microseconds, the batch that was opened first is answered first.
+//
 // Never wait for a reader: the room for a probe's result is made when the probe is added, so a loop neither blocks nor
 // allocates to answer it, however slow the reader is.
 //
@@ -22,22 +26,22 @@ type Batch struct {
 	engine *Engine
 	caller string // whose it is
 	ctx    context.Context
-	shares []share       // one per shard, each touched by that shard's loop alone
 	ready  chan struct{} // holds a token when there is something to take, or nothing more to come
 	detach func() bool   // takes our hook off the context; nil where the context cannot end
+	age    turn[*Batch]  // stands in engine.cancels until the batch is over or its context has ended
 
 	mu       sync.Mutex // protects what follows; held for a few instructions, as loops wait for it
 	results  results    // answered and not yet taken
 	open     int        // probes accepted and not answered
 	finished bool
+	ended    error                         // why the context has ended, once that was reported
+	holders  [(MaxShards + 63) / 64]uint64 // a bit for each shard that owes answers
 }
 
 func newBatch(ctx context.Context, e *Engine, caller string) *Batch {
-	b := &Batch{engine: e, caller: caller, ctx: ctx, shares: make([]share, len(e.shards)), ready: make(chan struct{}, 1)}
-	for i := range b.shares {
-		b.shares[i] = share{batch: b, flying: none}
-	}
+	b := &Batch{engine: e, caller: caller, ctx: ctx, ready: make(chan struct{}, 1)}
 	if ctx.Done() != nil {
+		e.cancels.join(b)
 		b.detach = context.AfterFunc(ctx, b.cancel)
 	}
 	return b
@@ -97,6 +101,7 @@ func (b *Batch) Finish() {
 func (b *Batch) release() {
 	if b.detach != nil {
 		b.detach()
+		b.engine.cancels.leave(b)
 	}
 }
 
@@ -151,19 +156,42 @@ func (b *Batch) All() iter.Seq[*Result] {
 	}
 }
 
-// cancel tells the shards that the context has ended.
-func (b *Batch) cancel() {
+// cancel is called when the context has ended.
+func (b *Batch) cancel() { b.engine.cancels.report(b) }
+
+// end reports the end of the context to the shards that hold probes of the batch.
+func (b *Batch) end() {
 	why := context.Cause(b.ctx)
-	for i := range b.shares {
-		b.engine.shards[i].send(message{share: &b.shares[i], ended: why})
+	b.mu.Lock()
+	b.ended = why
+	holders := b.holders
+	b.mu.Unlock()
+	for i, set := range holders {
+		for ; set != 0; set &= set - 1 {
+			b.engine.shards[64*i+bits.TrailingZeros64(set)].send(message{batch: b, ended: why})
+		}
 	}
 }
 
-// put takes one answer, from any goroutine. Whoever puts must signal soon after.
-func (b *Batch) put(r *Result) {
+// hold notes that a shard begins to owe answers, and returns why the context has ended. If it has
+// not, hold returns nil, and end will send the shard a message. A shard that has not received its
+// first probes needs no message.
+func (b *Batch) hold(shard int32) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.holders[shard/64] |= 1 << (shard % 64)
+	return b.ended
+}
+
+// put takes one answer, from any goroutine. The caller must signal soon after. It names the shard
+// that owes no more answers with this one, or none.
+func (b *Batch) put(r *Result, done int32) {
 	b.mu.Lock()
 	b.results.put(r)
 	b.open--
+	if done != none {
+		b.holders[done/64] &^= 1 << (done % 64)
+	}
 	b.mu.Unlock()
 }
 

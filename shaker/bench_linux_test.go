@@ -81,3 +81,42 @@ func cpuTime() time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// BenchmarkOneProbe makes b.N batches of one handshake each, one after another, as a caller with a
+// single target does. Shards beyond the one that makes the handshake are idle, and should cost
+// nothing.
+func BenchmarkOneProbe(b *testing.B) {
+	for _, shards := range []int{1, 2, 16, 64} {
+		b.Run(fmt.Sprintf("shards=%d", shards), func(b *testing.B) {
+			e := newEngine(b, Config{Shards: shards, MaxInFlight: 64})
+			probes := []Probe{{Addr: listen(b, families[0].loopback(0)).Addr, Timeout: patience}}
+			ctx := b.Context() // one that can end, so that each batch waits for that
+			b.ReportAllocs()
+			for b.Loop() {
+				batch := e.OpenFor(ctx, "caller")
+				if err := batch.Add(probes); err != nil {
+					b.Fatal(err)
+				}
+				batch.Finish()
+				if results, _ := batch.Next(); len(results) != 1 || results[0].Outcome != Open {
+					b.Fatal(results)
+				}
+				batch.Take()
+			}
+		})
+	}
+}
+
+// BenchmarkOpenFinish opens and finishes batches without a probe.
+func BenchmarkOpenFinish(b *testing.B) {
+	for _, shards := range []int{1, 2, 16, 64} {
+		b.Run(fmt.Sprintf("shards=%d", shards), func(b *testing.B) {
+			e := newEngine(b, Config{Shards: shards, MaxInFlight: 64})
+			ctx := b.Context()
+			b.ReportAllocs()
+			for b.Loop() {
+				e.OpenFor(ctx, "caller").Finish()
+			}
+		})
+	}
+}

@@ -70,7 +70,9 @@
 //     TestNoAddressToSendFrom, TestPatienceIsTheProbes, TestErrnosAreClassed).
 //  11. Fair shares. Callers start probes in turn, also where they wait for a place at one address, and the batches of each in turn;
 //     and of two or more places in flight none can hold all (TestCallersInTurn, TestCallersInTurnAtOneAddress,
-//     TestNewcomersAreNotKeptWaiting).
+//     TestNewcomersAreNotKeptWaiting). Canceled batches are answered in the order of their cancels (TestCanceledInOrder). Only
+//     loops that hold probes of a batch notice its cancel, and a loop without probes of a batch costs the batch nothing
+//     (TestCancelWakesWhoHoldsProbes, TestIdleShardsCostNothing).
 //  12. Close means gone. It returns after every probe was answered, every loop has ended and every socket is closed
 //     (TestCloseAnswersEverything).
 //

@@ -28,6 +28,7 @@ type Engine struct {
 	halfOpen  halfOpen
 	freshOnly freshOnly
 	manners   manners
+	cancels   cancels
 	witness   *witness // nil without netlink
 
 	translated [2]atomic.Bool // by family: link-local source addresses reach other networks, see usable
@@ -135,7 +136,7 @@ func (e *Engine) deal(b *Batch, jobs []job) {
 	for k := range n {
 		part := jobs[len(jobs)*k/n : len(jobs)*(k+1)/n]
 		at := (first + k) % len(e.shards)
-		if len(part) > 0 && !e.shards[at].send(message{share: &b.shares[at], jobs: part}) {
+		if len(part) > 0 && !e.shards[at].send(message{batch: b, jobs: part}) {
 			b.refuse(part, ErrClosed)
 		}
 	}
@@ -146,7 +147,7 @@ func (b *Batch) refuse(jobs []job, why error) {
 	for i := range jobs {
 		r := unsent(&jobs[i], clock())
 		r.Outcome, r.Err = Canceled, why
-		b.put(&r)
+		b.put(&r, none)
 	}
 	b.engine.refused.Add(uint64(len(jobs)))
 	b.signal()

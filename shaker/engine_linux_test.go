@@ -688,8 +688,7 @@ func TestNoStaleEvent(t *testing.T) {
 	b := e.Open(context.Background())
 	b.results.expect(newBlock(1), 1)
 	s.table.slots[i].address, _ = s.addresses.claim(netip.MustParseAddrPort("127.0.0.1:1"))
-	s.callers.join(&b.shares[0])
-	s.table.fly(i, &b.shares[0])
+	s.table.fly(i, s.join(b))
 	s.poller.events[0] = unix.EpollEvent{Events: unix.EPOLLOUT, Fd: i, Pad: 0}
 	s.read(1)
 	if s.counters.StaleEvents != 1 || s.table.slots[i].state != flying || s.counters.Done[Open] != 0 {

@@ -20,8 +20,7 @@ func turnedByHand(t *testing.T, mode Mode) (*shard, *share) {
 	})
 	b := e.Open(context.Background())
 	b.results.expect(newBlock(1), 1)
-	s.callers.join(&b.shares[0])
-	return s, &b.shares[0]
+	return s, s.join(b)
 }
 
 // TestGapPutsDeadlinesOff: a loop that was stopped beyond the deadline of a probe, with all else on this machine, does not

@@ -2,10 +2,10 @@ package shaker
 
 import "sync"
 
-// message is what others tell a loop. A caller brings jobs to do for a share or, without jobs, why the share's context has ended.
-// The witness brings back what it was asked to judge, and nothing else.
+// message is what a loop receives. A caller sends a batch with jobs to do, or without jobs why the
+// batch's context has ended. The witness sends back what it was asked to judge, and nothing else.
 type message struct {
-	share  *share
+	batch  *Batch
 	jobs   []job
 	ended  error
 	judged []doubt

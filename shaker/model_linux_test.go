@@ -229,8 +229,8 @@ func clean(t *testing.T, e *Engine) {
 		if n := len(s.addresses.byAddr); n != 0 {
 			t.Errorf("shard %d: %d addresses", k, n)
 		}
-		if _, ok := s.deadlines.next(); ok || s.queued != 0 || len(s.live)+len(s.ending) != 0 {
-			t.Errorf("shard %d: a deadline %t, %d queued, %d live and %d ending shares", k, ok, s.queued, len(s.live), len(s.ending))
+		if _, ok := s.deadlines.next(); ok || s.queued != 0 || len(s.live)+s.ending.len() != 0 {
+			t.Errorf("shard %d: a deadline %t, %d queued, %d live and %d ending shares", k, ok, s.queued, len(s.live), s.ending.len())
 		}
 	}
 	for i := range e.doors.all {

@@ -30,6 +30,15 @@ func (q *queue[T]) pop() T {
 	return v
 }
 
+// emptied returns q, which is empty, for another use. A ring of more than most elements is left to
+// the garbage collector.
+func (q queue[T]) emptied(most int) queue[T] {
+	if len(q.ring) > most {
+		return queue[T]{}
+	}
+	return q
+}
+
 func (q *queue[T]) grow() {
 	ring := make([]T, max(4, 2*len(q.ring)))
 	n := copy(ring, q.ring[q.first:])

@@ -47,6 +47,7 @@ const (
 //	                              └─▶ deadlines ──────────────▶ expired ───────────▲
 type shard struct {
 	engine    *Engine
+	number    int32 // its index in engine.shards
 	inbox     inbox
 	published published
 	poller    *poller
@@ -59,11 +60,12 @@ type shard struct {
 	addresses addresses
 	counters  Counters
 
-	callers callers             // whose turn it is
-	live    map[*share]struct{} // all that owe an answer
-	ending  []*share            // those whose context has ended, with something left to drop
-	told    []*share            // those whose batches are to be signaled
-	queued  int                 // jobs that wait, for all shares
+	callers callers           // whose turn it is
+	live    map[*Batch]*share // all that owe an answer
+	spare   []*share          // empty, for the next that does
+	ending  queue[*share]     // those whose context has ended, with something left to drop
+	told    []*share          // those whose batches are to be signaled
+	queued  int               // jobs that wait, for all shares
 
 	mail          []message
 	unread        int   // index of the first message of mail that was not received
@@ -107,7 +109,7 @@ func newShard(e *Engine, capacity, perAddress int, portRange uint32) (*shard, er
 		table:     table{capacity: capacity},
 		addresses: newAddresses(perAddress),
 		callers:   callers{byName: make(map[string]*caller)},
-		live:      make(map[*share]struct{}),
+		live:      make(map[*Batch]*share),
 	}
 	if e.witness != nil {
 		s.doubted = e.witness.serve(s)
@@ -177,7 +179,7 @@ func (s *shard) yield() {
 
 // behind reports whether a bound of the last turn has left something to do.
 func (s *shard) behind() bool {
-	return s.unread < len(s.mail) || len(s.ending) > 0 || len(s.table.doomed) > 0
+	return s.unread < len(s.mail) || s.ending.len() > 0 || len(s.table.doomed) > 0
 }
 
 // take reads messages, a bounded number in a turn, and empties the inbox when it has read all of the last time. It returns
@@ -193,11 +195,11 @@ func (s *shard) take() bool {
 	}
 	if s.closing && !s.closed && s.unread == len(s.mail) { // all that came before the closing was read
 		s.closed = true
-		for sh := range s.live {
+		for _, sh := range s.live {
 			s.end(sh, ErrClosed)
 		}
 	}
-	return !s.closed || len(s.live)+len(s.ending) > 0 || s.table.dying() > 0
+	return !s.closed || len(s.live)+s.ending.len() > 0 || s.table.dying() > 0
 }
 
 func (s *shard) receive(m *message) {
@@ -205,20 +207,52 @@ func (s *shard) receive(m *message) {
 		s.receiveJudged(m.judged)
 		return
 	}
+	sh := s.live[m.batch]
 	if m.jobs == nil {
-		s.end(m.share, m.ended)
+		if sh != nil { // otherwise all of it was answered meanwhile
+			s.end(sh, m.ended)
+		}
 		return
 	}
-	if m.share.owed == 0 {
-		s.live[m.share] = struct{}{}
-		s.callers.join(m.share)
+	if sh == nil {
+		sh = s.join(m.batch)
 	}
-	m.share.add(m.jobs)
+	sh.add(m.jobs)
 	s.queued += len(m.jobs)
-	if m.share.ended != nil {
-		s.ending = append(s.ending, m.share)
+	if sh.ended != nil {
+		s.willDrop(sh)
 	} else {
-		s.callers.enqueue(m.share)
+		s.callers.enqueue(sh)
+	}
+}
+
+// join makes the share of a batch that begins to be owed answers. The context of the batch may have
+// ended before.
+func (s *shard) join(b *Batch) *share {
+	var sh *share
+	if n := len(s.spare); n > 0 {
+		sh, s.spare[n-1] = s.spare[n-1], nil
+		s.spare = s.spare[:n-1]
+	} else {
+		sh = new(share)
+	}
+	sh.batch, sh.flying = b, none
+	s.live[b] = sh
+	s.callers.join(sh)
+	if why := b.hold(s.number); why != nil {
+		s.end(sh, why)
+	}
+	return sh
+}
+
+// part forgets a share that owes nothing and stands in none of the shard's lists.
+func (s *shard) part(sh *share) {
+	if sh.owed > 0 || sh.told || sh.ending {
+		return
+	}
+	sh.reset()
+	if len(s.spare) < mostSpareShares {
+		s.spare = append(s.spare, sh)
 	}
 }
 
@@ -245,15 +279,24 @@ func (s *shard) end(sh *share, why error) {
 	if sh.ended == nil {
 		sh.ended = why
 		s.callers.dequeue(sh)
-		s.ending = append(s.ending, sh)
+		s.willDrop(sh)
 	}
 }
 
-// drop answers for batches that have ended, a bounded number of jobs in a turn.
+// willDrop puts an ended share behind those that drop has to deal with first.
+func (s *shard) willDrop(sh *share) {
+	if !sh.ending {
+		sh.ending = true
+		s.ending.push(sh)
+	}
+}
+
+// drop answers for batches that have ended, a bounded number of jobs in a turn. The batch that was
+// canceled first is answered first.
 func (s *shard) drop() {
 	jobs := droppedPerTurn
-	for n := len(s.ending); n > 0 && jobs > 0; n = len(s.ending) {
-		sh := s.ending[n-1]
+	for s.ending.len() > 0 && jobs > 0 {
+		sh := *s.ending.front()
 		switch {
 		case sh.flying != none:
 			s.dropped(sh.flying, sh.ended)
@@ -273,9 +316,13 @@ func (s *shard) drop() {
 			s.refuse(sh, &j)
 			jobs--
 		default:
-			s.ending[n-1] = nil
-			s.ending = s.ending[:n-1]
+			s.ending.pop()
+			sh.ending = false
+			s.part(sh)
 		}
+	}
+	if s.ending.len() == 0 {
+		s.ending = s.ending.emptied(mostSpareRoom)
 	}
 }
 
@@ -389,14 +436,16 @@ func (s *shard) answer(sh *share, r *Result) {
 			s.counters.Events[r.Event]++
 		}
 	}
-	sh.batch.put(r)
+	done := none
+	if sh.owed--; sh.owed == 0 {
+		done = s.number
+		delete(s.live, sh.batch)
+		s.callers.leave(sh)
+	}
+	sh.batch.put(r, done)
 	if !sh.told {
 		sh.told, sh.untold = true, s.polled
 		s.told = append(s.told, sh)
-	}
-	if sh.owed--; sh.owed == 0 {
-		delete(s.live, sh)
-		s.callers.leave(sh)
 	}
 }
 
@@ -417,6 +466,7 @@ func (s *shard) tell(all bool) {
 		}
 		sh.told, s.signaled = false, true
 		sh.batch.signal()
+		s.part(sh)
 	}
 	clear(s.told[len(kept):])
 	s.told = kept

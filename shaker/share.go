@@ -1,7 +1,14 @@
 package shaker
 
-// share is the part of a batch that one shard has to do. Only that shard's loop touches it, but for batch, which never
-// changes.
+// What a shard keeps of shares that are over, so that a loop in its steady state allocates none: so
+// many of them, with room for so many elements in each of their lists.
+const (
+	mostSpareShares = 64
+	mostSpareRoom   = 512
+)
+
+// share is the part of a batch that one shard has to do. It belongs to the shard's loop, and exists
+// while answers are owed.
 //
 // A job of a share is in one of four places: in chunks, waiting for its turn; parked, because its address has no room; in
 // handed, having got room and waiting for its turn again; or flying, in a slot of the table. Owed counts all four.
@@ -19,8 +26,18 @@ type share struct {
 
 	turn   turn[*share] // stands among those of its caller as long as it has something to start and has not ended
 	ended  error        // why nothing of it may start any more; nil while all is well
+	ending bool         // stands among those of which something may be left to drop
 	told   bool         // stands in the shard's list of batches to signal
 	untold int64        // clock of the poll before the first result that it was not signaled for, where told
+}
+
+// reset makes an empty share that owes nothing ready for another batch.
+func (s *share) reset() {
+	parked := s.parked
+	if cap(parked) > mostSpareRoom {
+		parked = nil
+	}
+	*s = share{chunks: s.chunks.emptied(mostSpareRoom), parked: parked, handed: s.handed.emptied(mostSpareRoom)}
 }
 
 func (s *share) add(jobs []job) {

@@ -51,6 +51,7 @@ func start(config Config) (*Engine, error) {
 			e.closeWitness()
 			return nil, err
 		}
+		s.number = int32(k)
 		e.shards = append(e.shards, s)
 	}
 	for _, s := range e.shards {

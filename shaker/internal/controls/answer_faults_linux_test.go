@@ -334,11 +334,11 @@ var answerFaults = []fault{
 			type published struct {`,
 		}, {
 			"shard_linux.go",
-			`sh.batch.put(r)`,
+			`sh.batch.put(r, done)`,
 			`if fault("an allocation a probe") {
 				onTheHeap = new(Result)
 			}
-			sh.batch.put(r)`,
+			sh.batch.put(r, done)`,
 		}},
 		seen: []check{{test: "TestSteadyStateAllocatesNothing/reuse", says: "allocations a probe"}},
 	},

@@ -52,6 +52,55 @@ var shareFaults = []fault{
 		},
 	},
 	{
+		name: "last cancel first",
+		is:   "of batches whose contexts have ended, the last is answered first",
+		edits: []edit{{"shard_linux.go", `s.ending.push(sh)`, `s.ending.push(sh)
+		for n := s.ending.len(); n > 1 && fault("last cancel first"); n-- {
+			s.ending.push(s.ending.pop())
+		}`}},
+		seen: []check{
+			{test: "TestCanceledInOrder/shards=1/shuffled=false/reuse/ipv4", says: "is answered, and"},
+			{test: "TestCanceledInOrder/shards=2/shuffled=true/fresh/ipv6", says: "is answered, and"},
+		},
+	},
+	{
+		name:  "cancels as they run",
+		is:    "ends of contexts are reported in the order in which their goroutines run",
+		edits: []edit{{"cancel.go", `at.who.ctx.Err() != nil`, `!fault("cancels as they run") && at.who.ctx.Err() != nil`}},
+		seen: []check{
+			{test: "TestCancelsAreTakenInOrder", says: "taken in another order than canceled"},
+			{test: "TestCanceledInOrder/shards=1/shuffled=false/reuse/ipv4", says: "is answered, and"},
+		},
+	},
+	{
+		name: "all loops woken",
+		is:   "the end of a context wakes every loop",
+		edits: []edit{{"batch.go", `holders := b.holders`, `holders := b.holders
+	for k := range b.engine.shards {
+		if fault("all loops woken") {
+			holders[k/64] |= 1 << (k % 64)
+		}
+	}`}},
+		seen: []check{{test: "TestCancelWakesWhoHoldsProbes/reuse/ipv4", says: "was woken 1 times; it holds a probe: false"}},
+	},
+	{
+		name:  "canceled on the way",
+		is:    "a loop that receives probes after their context has ended does not know that",
+		edits: []edit{{"batch.go", `return b.ended`, `return map[bool]error{false: b.ended}[fault("canceled on the way")]`}},
+		seen:  []check{{test: "TestCancelMeetsAdd/reuse", says: "no more results"}},
+	},
+	{
+		name: "a share for each shard",
+		is:   "opening a batch allocates something for each shard",
+		edits: []edit{{"batch.go", `if ctx.Done() != nil {`, `for range e.shards {
+		if fault("a share for each shard") {
+			onTheHeap = new(Result)
+		}
+	}
+	if ctx.Done() != nil {`}},
+		seen: []check{{test: "TestIdleShardsCostNothing/reuse", says: "64 shards: an empty batch makes"}},
+	},
+	{
 		name: "readers left behind",
 		is:   "a loop sleeps before those run whom it has woken",
 		edits: []edit{{
