@@ -4,7 +4,7 @@ package shaker
 // many of them, with room for so many elements in each of their lists.
 const (
 	mostSpareShares = 64
-	mostSpareRoom   = 512
+	mostSpareRoom   = 1024
 )
 
 // share is the part of a batch that one shard has to do. It belongs to the shard's loop, and exists
