@@ -207,8 +207,11 @@ type strangersStream struct {
 	end       context.CancelCauseFunc // ends the stream
 }
 
-// RecvMsg refuses what strangers may not ask for, and ends the stream where it does not come in time.
+// RecvMsg refuses compressed messages and what strangers may not ask for, and ends the stream where it does not come in time.
 func (s strangersStream) RecvMsg(m any) error {
+	if err := refusePacked(s.Context()); err != nil {
+		return err
+	}
 	defer s.admission.Expect(s.end)()
 	if err := s.ServerStream.RecvMsg(m); err != nil {
 		return err

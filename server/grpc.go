@@ -9,7 +9,8 @@ import (
 
 // What one connection may do. gRPC's own defaults are without bound in most of these.
 const (
-	// maxRequest bounds a request message, in bytes: 10,000 targets of the longest names take 2.6 MB. Beyond it gRPC answers
+	// maxRequest bounds a request message, in bytes: 10,000 targets of the longest names take 2.6 MB.
+	// A compressed message is bounded by it twice, as it comes and unpacked. Beyond it gRPC answers
 	// RESOURCE_EXHAUSTED by itself.
 	maxRequest = 4 << 20
 
@@ -35,14 +36,19 @@ const (
 	// answer before its RPCs are canceled.
 	keepaliveAfter, keepaliveTimeout = time.Minute, 20 * time.Second
 
-	// minPing is how often a client may ask the same of us; one that asks more often is turned out (ENHANCE_YOUR_CALM).
-	minPing = 10 * time.Second
+	// minPing is the least time between two keepalive pings of a client. gRPC closes the connection
+	// at the third ping that comes sooner (ENHANCE_YOUR_CALM). Clients are promised 5 s: a ping
+	// may be late, and the next one then comes early.
+	minPing = 4 * time.Second
 )
 
 // Options returns what a *grpc.Server needs for the promise to hold: who is let in, the interceptors and the limits. Run uses
 // them; they are for those who Register on a server of theirs. Where Config.Access asks callers who they are, its credentials
 // are among them, for listeners that its Gate has wrapped. [grpc.WaitForHandlers] is among them, so that after the server's Stop no RPC
 // uses the Prober any more.
+//
+// A service that is registered beside is read before the interceptors run, if the RPC is unary. Run refuses compressed requests
+// for grpc.health.v1 by callers without an identity; a server of yours that has it reads up to 4 MiB out of each.
 func (s *Server) Options() []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.InTapHandle(s.admit),

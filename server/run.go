@@ -40,7 +40,7 @@ func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...net.
 	status := health.NewServer()
 	status.SetServingStatus(tcpshakerv1.ShakerService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
 	s.Register(g)
-	healthpb.RegisterHealthServer(g, status)
+	healthpb.RegisterHealthServer(packedGuard{g}, status)
 	reflection.Register(g)
 	s.registered(g)
 
