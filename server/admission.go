@@ -243,15 +243,18 @@ const forever = 10 * 365 * 24 * time.Hour
 // pay charges a Check for all that it can come to, before its first SYN, and waits until it may begin. The session's close gives
 // back what is not used.
 func (s *session) pay(targets []string, o *options) error {
+	cost := 0
+	for _, text := range targets {
+		cost += price(text, o)
+	}
+	if err := s.view.Fits(len(targets), cost); err != nil {
+		return s.refusal(err)
+	}
 	if !s.view.TakeAll(len(targets)) {
 		_, limit, _ := s.view.CallerLimits()
 		return errRefused(s.view.Refuse(access.TooManyTargets, limit, time.Second))
 	}
 	s.counted = len(targets)
-	cost := 0
-	for _, text := range targets {
-		cost += price(text, o)
-	}
 	for {
 		paid := s.view
 		err := s.payOnce(cost)
@@ -262,6 +265,9 @@ func (s *session) pay(targets []string, o *options) error {
 		default:
 			s.view.ReturnAll(paid, cost, cost)
 		}
+		if err := s.view.Fits(0, cost); err != nil { // a reload may have lowered the rates
+			return s.refusal(err)
+		}
 	}
 }
 
@@ -270,6 +276,9 @@ var (
 	errReplaced = errors.New("another view is in force than the one that was waited under")
 	errOverdue  = errors.New("what was paid for is overdue")
 )
+
+// errLate is returned by await if the time of the RPC is over, and its caller can still be answered.
+var errLate = errors.New("the time of the RPC is over before its turn")
 
 // payOnce charges cost under the view that there is, and waits until it may be used. With an error nothing stays charged, but for what
 // is overdue.
@@ -283,6 +292,9 @@ func (s *session) payOnce(cost int) error {
 	}
 	if err != nil && !errors.Is(err, errOverdue) {
 		s.view.ReturnCaller(cost)
+	}
+	if errors.Is(err, errLate) {
+		return errRefused(s.view.Late(cost))
 	}
 	return err
 }
@@ -340,7 +352,7 @@ func await[T any](s *session, something <-chan T) error {
 		return errReplaced
 	case <-s.work.Done():
 		if s.ctx.Err() == nil { // and this is the time to say so
-			return errRefused(s.view.Refuse(access.ServiceRate, s.view.Burst(), time.Second))
+			return errLate
 		}
 		return errEnded(s.ctx)
 	case <-s.server.draining:

@@ -142,13 +142,21 @@ func readable(timeout time.Duration, o *options) time.Duration {
 	return timeout
 }
 
-// limitedDetail says which limit of a destination was reached, and until when.
+// limitedDetail says which limit of a destination has no room, by its name in the configuration, and until when. If the target does
+// not fit in the limit at all, limitedDetail says what the target may need.
 func limitedDetail(e quota.Excess) string {
-	detail := "not probed: the limit " + e.Limit.String() + " of its destination is reached"
-	if e.Wait > 0 {
-		detail += fmt.Sprintf("; ask again in %v", e.Wait.Round(time.Millisecond))
+	setting, most := "limits."+e.Limit.String()+".burst", counted(uint64(e.Most), "handshake")+" at once with one address"
+	switch e.Limit {
+	case quota.PerPrefix:
+		most = counted(uint64(e.Most), "handshake") + " at once with one prefix"
+	case quota.PortsPerAddress:
+		setting, most = "limits.ports_per_address.ports", counted(uint64(e.Most), "port")+" of one address"
 	}
-	return detail
+	if e.Wait == 0 {
+		return fmt.Sprintf("not probed: at most %s (%s), this target may need %d", most, setting, e.Need)
+	}
+	// Rounded up, so that the limit has room after that time.
+	return fmt.Sprintf("not probed: %s is used up; ask again in %v", setting, (e.Wait + time.Millisecond - 1).Truncate(time.Millisecond))
 }
 
 func counted(n uint64, what string) string {

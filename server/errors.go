@@ -32,7 +32,7 @@ const (
 	ReasonCanceled         = "CANCELED"          // CANCELED
 	ReasonUnauthenticated  = "UNAUTHENTICATED"   // UNAUTHENTICATED; say who you are, or ask the operator
 	ReasonDenied           = "PERMISSION_DENIED" // PERMISSION_DENIED; nobody, or not this caller, may use the method
-	ReasonQuota            = "QUOTA_EXCEEDED"    // RESOURCE_EXHAUSTED; QuotaFailure tells which, RetryInfo when; metadata `limit`
+	ReasonQuota            = "QUOTA_EXCEEDED"    // RESOURCE_EXHAUSTED; QuotaFailure tells which, RetryInfo when, if a wait helps; metadata `limit`, and `needed` if none helps
 	ReasonInternal         = "INTERNAL"          // INTERNAL; the log knows more under the request id
 )
 
@@ -121,29 +121,66 @@ func errRefusedAs(r *access.Refusal, id string) error {
 	switch r.Kind {
 	case access.MethodDenied:
 		return newStatus(codes.PermissionDenied, ReasonDenied, "this method is not served here", metadata)
-	case access.TooManyRPCs:
-		return errOverQuota(r, metadata, "caller", "the caller has as many calls under way as it may")
-	case access.TooManyTargets:
-		return errOverQuota(r, metadata, "caller", "the caller would have more targets outstanding than it may")
-	case access.CallerRate:
-		return errOverQuota(r, metadata, "caller", "the handshakes of this Check are more than the caller's rate allows; StreamCheck is slowed instead")
-	case access.ServiceRate:
-		return errOverQuota(r, metadata, "all callers",
-			"the handshakes of this Check are more than the rate of all callers together allows; StreamCheck is slowed instead")
+	case access.TooManyRPCs, access.TooManyTargets, access.CallerRate, access.ServiceRate:
+		return errOverQuota(r, metadata)
 	default:
 		return newStatus(codes.Unauthenticated, ReasonUnauthenticated,
 			"the service does not know who calls: a client certificate or a bearer token that it accepts is needed", metadata)
 	}
 }
 
-// errOverQuota tells which quota, and when it may be worth trying again; at the soonest after minRetryDelay, so that nobody
-// comes back at once.
-func errOverQuota(r *access.Refusal, metadata map[string]string, subject, message string) error {
-	message += fmt.Sprintf(" (at most %d at a time)", r.Limit)
+// errOverQuota says which quota, and when it may be worth trying again: at the soonest after minRetryDelay, so that no caller
+// comes back at once. If no wait helps, the status says what is needed and has no RetryInfo.
+func errOverQuota(r *access.Refusal, metadata map[string]string) error {
+	subject := "caller"
+	if r.Kind == access.ServiceRate {
+		subject = "all callers"
+	}
 	metadata["limit"] = strconv.Itoa(r.Limit)
-	return newStatus(codes.ResourceExhausted, ReasonQuota, message, metadata,
+	if r.Need > 0 {
+		metadata["needed"] = strconv.Itoa(r.Need)
+	}
+	message := quotaMessage(r)
+	details := []protoadapt.MessageV1{
 		&errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{{Subject: subject, Description: message}}},
-		&errdetails.RetryInfo{RetryDelay: durationpb.New(max(r.Wait, minRetryDelay))})
+	}
+	if r.Wait > 0 {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(max(r.Wait, minRetryDelay))})
+	}
+	return newStatus(codes.ResourceExhausted, ReasonQuota, message, metadata, details...)
+}
+
+// quotaMessage says what a quota allows, with the configuration's name for it, and what a Check needs.
+func quotaMessage(r *access.Refusal) string {
+	setting, most := "", ""
+	switch r.Kind {
+	case access.CallerRate:
+		setting, most = "callers[].limits.burst", counted(uint64(r.Limit), "handshake")+" at once"
+	case access.ServiceRate:
+		setting, most = "limits.burst", counted(uint64(r.Limit), "handshake")+" at once"
+	case access.TooManyTargets:
+		setting, most = "callers[].limits.outstanding", counted(uint64(r.Limit), "target")+" outstanding"
+	default:
+		setting, most = "callers[].limits.streams", counted(uint64(r.Limit), "call")+" at a time"
+		if r.Caller == "" {
+			setting = "without an identity"
+		}
+	}
+	message := fmt.Sprintf("at most %s (%s)", most, setting)
+	switch {
+	case r.Kind == access.TooManyRPCs:
+		return message
+	case r.Need > 0 && r.Kind == access.TooManyTargets:
+		return fmt.Sprintf("%s, this Check has %d; split it, or use StreamCheck, which waits", message, r.Need)
+	case r.Need > 0:
+		return fmt.Sprintf("%s, this Check may need %d; split it, or use StreamCheck, which waits", message, r.Need)
+	case r.Wait == 0:
+		return message + ", and the handshakes of one message would take more than 36 years"
+	case r.Kind == access.TooManyTargets:
+		return message + ", and the others of this caller leave too few; StreamCheck waits instead"
+	default:
+		return message + ", and too few are free before the deadline; StreamCheck waits instead"
+	}
 }
 
 const minRetryDelay = 10 * time.Millisecond

@@ -49,6 +49,16 @@ func wantStatus(t *testing.T, err error, code codes.Code, reason string) (
 	return bad, quota, retry
 }
 
+// infoOf returns the reason of the ErrorInfo that err carries.
+func infoOf(err error) string {
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			return info.GetReason()
+		}
+	}
+	return ""
+}
+
 func fields(bad *errdetails.BadRequest) string {
 	var names []string
 	for _, v := range bad.GetFieldViolations() {

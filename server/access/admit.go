@@ -78,8 +78,10 @@ func (c *Control) Admit(ctx context.Context, method, peer string, authorization 
 		}
 	case !errors.Is(err, identity.ErrNoIdentity) || !a.snapshot.forStrangers(method):
 		return nil, c.refuse(&Refusal{Kind: Unauthenticated, Detail: detailOf(err)})
-	case !c.crowdOf(method).enter(c, peer):
-		return nil, c.refuse(&Refusal{Kind: TooManyRPCs, Limit: strangersPerPeer, Wait: time.Second, Detail: "without an identity"})
+	default:
+		if limit := c.crowdOf(method).enter(c, peer); limit > 0 {
+			return nil, c.refuse(&Refusal{Kind: TooManyRPCs, Limit: limit, Wait: time.Second, Detail: "without an identity"})
+		}
 	}
 	return a, nil
 }
@@ -239,15 +241,19 @@ func (c *Control) crowdOf(method string) *crowd {
 	return &c.watchers
 }
 
-func (s *crowd) enter(c *Control, peer string) bool {
+// enter takes a place for an RPC of peer. It returns 0, or the limit that is reached.
+func (s *crowd) enter(c *Control, peer string) (limit int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.all >= strangersAtMost || s.byPeer[peer] >= strangersPerPeer {
-		return false
+	switch {
+	case s.byPeer[peer] >= strangersPerPeer:
+		return strangersPerPeer
+	case s.all >= strangersAtMost:
+		return strangersAtMost
 	}
 	s.all++
 	s.byPeer[peer]++
-	return true
+	return 0
 }
 
 func (s *crowd) leave(c *Control, peer string) {

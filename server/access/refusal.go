@@ -52,12 +52,19 @@ func Kinds() []Kind {
 	return all
 }
 
-// Refuse counts and returns a Refusal.
+// Refuse counts and returns a Refusal of what may succeed after a wait.
 func (v *View) Refuse(kind Kind, limit int, wait time.Duration) *Refusal {
 	r := &Refusal{Kind: kind, Caller: v.name(), Limit: limit, Wait: wait}
 	if v.control != nil {
 		v.control.refuse(r)
 	}
+	return r
+}
+
+// refuseForGood counts and returns a Refusal of what needs more than limit.
+func (v *View) refuseForGood(kind Kind, limit, need int) *Refusal {
+	r := v.Refuse(kind, limit, 0)
+	r.Need = need
 	return r
 }
 
@@ -68,8 +75,10 @@ type Refusal struct {
 	Caller string
 	// Detail is for the log of the operator, never for the caller. It holds no token.
 	Detail string
-	// Limit is the one that is reached: RPCs, targets, or the burst of a rate. 0 where there is none.
+	// Limit is the one that is reached: RPCs, targets, or what a rate allows at once. 0 where there is none.
 	Limit int
+	// Need is how many targets a Check has, or handshakes it may need, if that is more than Limit: then no wait helps. Else it is 0.
+	Need int
 	// Wait is after how long it may be worth trying again. 0: not known, or never.
 	Wait time.Duration
 }

@@ -168,7 +168,7 @@ func (v *View) ChargeService(n int, most time.Duration) (wait time.Duration, err
 func (v *View) BookCaller(n int) (wait time.Duration, err error) {
 	if rate := v.callerRate(); rate.PerSecond > 0 {
 		wait, ok := v.account.bucket.Book(rate, now(), n)
-		return v.charged(CallerRate, rate, n, wait, ok)
+		return v.booked(CallerRate, rate, wait, ok)
 	}
 	return 0, nil
 }
@@ -177,21 +177,58 @@ func (v *View) BookCaller(n int) (wait time.Duration, err error) {
 func (v *View) BookService(n int) (wait time.Duration, err error) {
 	if rate := v.serviceRate(); rate.PerSecond > 0 {
 		wait, ok := v.control.service.Book(rate, now(), n)
-		return v.charged(ServiceRate, rate, n, wait, ok)
+		return v.booked(ServiceRate, rate, wait, ok)
 	}
 	return 0, nil
 }
 
-// charged makes a *Refusal of what a bucket has not given. What never fits in it is not worth another try before n come in any case,
-// up to an hour, so that a caller that knows no better does not ask without a pause.
+// charged makes a *Refusal of what a bucket has not given. What never fits in it has no wait.
 func (v *View) charged(kind Kind, r quota.Rate, n int, wait time.Duration, ok bool) (time.Duration, error) {
 	if ok {
 		return wait, nil
 	}
-	if n > r.Burst {
-		wait = max(wait, time.Duration(min(float64(n)/r.PerSecond, 3600)*float64(time.Second)))
+	if n > r.Full() {
+		return 0, v.refuseForGood(kind, r.Full(), n)
 	}
-	return 0, v.Refuse(kind, r.Burst, wait)
+	return 0, v.Refuse(kind, r.Full(), wait)
+}
+
+// booked is charged for what was booked. A wait of more than 36 years is none.
+func (v *View) booked(kind Kind, r quota.Rate, wait time.Duration, ok bool) (time.Duration, error) {
+	if ok {
+		return wait, nil
+	}
+	return 0, v.Refuse(kind, r.Full(), 0)
+}
+
+// Fits returns a *Refusal if a Check of so many targets, which may need so many handshakes, could not be served however long it waited:
+// it has more than its caller may have outstanding, or than a rate allows at once.
+func (v *View) Fits(targets, handshakes int) error {
+	if _, limit, _ := v.CallerLimits(); limit > 0 && targets > limit {
+		return v.refuseForGood(TooManyTargets, limit, targets)
+	}
+	kind, limit := CallerRate, v.callerRate().Full()
+	if all := v.serviceRate().Full(); v.callerRate().PerSecond == 0 || v.serviceRate().PerSecond > 0 && all < limit {
+		kind, limit = ServiceRate, all
+	}
+	if v.Rated() && handshakes > limit {
+		return v.refuseForGood(kind, limit, handshakes)
+	}
+	return nil
+}
+
+// Late counts and returns the *Refusal of a Check of n handshakes whose time ran out while it waited for its turn. Its Wait is how long
+// until the rates allow n, and at least a second: how long the RPC that has the turn takes is not known.
+func (v *View) Late(n int) *Refusal {
+	kind, limit, wait := CallerRate, v.callerRate().Full(), time.Second
+	if rate := v.serviceRate(); rate.PerSecond > 0 {
+		kind, limit = ServiceRate, rate.Full()
+		wait = max(wait, v.control.service.Until(rate, now(), n))
+	}
+	if v.account != nil {
+		wait = max(wait, v.account.bucket.Until(v.callerRate(), now(), n))
+	}
+	return v.Refuse(kind, limit, wait)
 }
 
 // Return gives back n handshakes that were charged to both, and are not made.

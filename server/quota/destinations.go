@@ -42,19 +42,41 @@ func (d *Destinations) Take(l *DestinationLimits, now time.Time, caller string, 
 		return Excess{}, true
 	}
 	at := nanos(now)
-	if wait, ok := d.addresses.take(l, l.PerAddress, at, addrs, n); !ok {
-		return Excess{PerAddress, time.Duration(wait)}, false
+	if !d.addresses.take(l, l.PerAddress, at, addrs, n) {
+		return d.excess(PerAddress, l, at, caller, addrs, n), false
 	}
-	if wait, ok := d.prefixes.take(l, l.PerPrefix, at, addrs, n); !ok {
+	if !d.prefixes.take(l, l.PerPrefix, at, addrs, n) {
 		d.addresses.put(l, l.PerAddress, at, addrs, n)
-		return Excess{PerPrefix, time.Duration(wait)}, false
+		return d.excess(PerPrefix, l, at, caller, addrs, n), false
 	}
-	if wait, ok := d.ports.take(l, at, caller, addrs); !ok {
+	if !d.ports.take(l, at, caller, addrs) {
 		d.addresses.put(l, l.PerAddress, at, addrs, n)
 		d.prefixes.put(l, l.PerPrefix, at, addrs, n)
-		return Excess{PortsPerAddress, time.Duration(wait)}, false
+		return d.excess(PortsPerAddress, l, at, caller, addrs, n), false
 	}
 	return Excess{}, true
+}
+
+// excess returns the Excess of a Take that first met the limit met, with nothing charged.
+func (d *Destinations) excess(met Limit, l *DestinationLimits, at int64, caller string, addrs []netip.AddrPort, n int) Excess {
+	address, prefix := d.addresses.lack(l, l.PerAddress, at, addrs, n), d.prefixes.lack(l, l.PerPrefix, at, addrs, n)
+	ports := d.ports.lack(l, at, caller, addrs)
+	switch {
+	case address.need > 0:
+		return Excess{Limit: PerAddress, Need: address.need, Most: l.PerAddress.Full()}
+	case prefix.need > 0:
+		return Excess{Limit: PerPrefix, Need: prefix.need, Most: l.PerPrefix.Full()}
+	case ports.need > 0:
+		return Excess{Limit: PortsPerAddress, Need: ports.need, Most: min(l.Ports, MaxPorts)}
+	}
+	// Room may have come since the Take.
+	return Excess{Limit: met, Wait: time.Duration(max(address.wait, prefix.wait, ports.wait, 1))}
+}
+
+// lack is what a Take lacks at one kind of limit. The zero value is nothing.
+type lack struct {
+	wait int64 // nanoseconds until there is room
+	need int   // what one limit is asked for, if that is more than it can have
 }
 
 // Return gives back n handshakes of a Take with one of its addresses that were not begun: to its address and its prefix. Its port

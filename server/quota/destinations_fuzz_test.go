@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"cmp"
 	"net/netip"
 	"testing"
 	"time"
@@ -33,30 +34,46 @@ func (v *naive) has(buckets map[string]*naiveBucket, r Rate, name string) *naive
 	return b
 }
 
-// refuses returns what Take should: the limit that is met first, and the milliseconds to wait for a rate.
-func (v *naive) refuses(caller string, addrs []netip.AddrPort, n int64) (Limit, time.Duration) {
-	rates := func(limit Limit, r Rate, buckets map[string]*naiveBucket, name func(netip.AddrPort) string) (Limit, time.Duration) {
-		need, sum := make(map[string]int64), make(map[string]int64)
+// refuses returns what Take should: the limit without room, and the time to wait for the rates. timed is false if ports have to be
+// waited for as well, of which the twin keeps no time.
+func (v *naive) refuses(caller string, addrs []netip.AddrPort, n int64) (limit Limit, wait time.Duration, timed bool) {
+	never := Limit(0)
+	rates := func(of Limit, r Rate, buckets map[string]*naiveBucket, name func(netip.AddrPort) string) {
+		sum := make(map[string]int64)
 		for _, addr := range addrs {
 			sum[name(addr)] += n
 		}
-		for _, addr := range addrs {
-			b := v.has(buckets, r, name(addr))
-			if need[name(addr)] += n; need[name(addr)] > b.tokens && r.PerSecond > 0 {
-				if sum[name(addr)] > int64(r.Burst) {
-					return limit, 0
-				}
-				return limit, time.Duration(float64(sum[name(addr)]-b.tokens) / r.PerSecond * 1e9)
+		for name, need := range sum {
+			b := v.has(buckets, r, name)
+			if need <= b.tokens || r.PerSecond == 0 {
+				continue
 			}
+			limit = cmp.Or(limit, of)
+			if need > int64(r.Burst) {
+				never = cmp.Or(never, of)
+			}
+			wait = max(wait, time.Duration(float64(need-b.tokens)/r.PerSecond*1e9))
 		}
-		return 0, 0
 	}
-	if limit, wait := rates(PerAddress, v.limits.PerAddress, v.addresses, addressName); limit != 0 {
-		return limit, wait
+	rates(PerAddress, v.limits.PerAddress, v.addresses, addressName)
+	rates(PerPrefix, v.limits.PerPrefix, v.prefix, func(a netip.AddrPort) string { return prefixName(v.limits, a) })
+	ports, portsNever := v.portsRefuse(caller, addrs)
+	if portsNever {
+		never = cmp.Or(never, PortsPerAddress)
 	}
-	if limit, wait := rates(PerPrefix, v.limits.PerPrefix, v.prefix, func(a netip.AddrPort) string { return prefixName(v.limits, a) }); limit != 0 {
-		return limit, wait
+	switch {
+	case never != 0:
+		return never, 0, true
+	case ports:
+		return cmp.Or(limit, PortsPerAddress), wait, false
+	default:
+		return limit, wait, true
 	}
+}
+
+// portsRefuse reports whether an address would have too many ports, and whether addrs alone have.
+func (v *naive) portsRefuse(caller string, addrs []netip.AddrPort) (refused, never bool) {
+	own := make(map[string]map[uint16]bool)
 	held := make(map[string]map[uint16]bool)
 	for _, addr := range addrs {
 		name := caller + " " + addressName(addr)
@@ -69,11 +86,16 @@ func (v *naive) refuses(caller string, addrs []netip.AddrPort, n int64) (Limit, 
 			}
 		}
 		held[name][addr.Port()] = true
-		if len(held[name]) > v.limits.Ports && v.limits.Ports > 0 {
-			return PortsPerAddress, 0
+		if own[name] == nil {
+			own[name] = make(map[uint16]bool)
+		}
+		own[name][addr.Port()] = true
+		if v.limits.Ports > 0 {
+			refused = refused || len(held[name]) > v.limits.Ports
+			never = never || len(own[name]) > v.limits.Ports
 		}
 	}
-	return 0, 0
+	return refused, never
 }
 
 func (v *naive) take(caller string, addrs []netip.AddrPort, n int64) {
@@ -166,7 +188,7 @@ func FuzzDestinations(f *testing.F) {
 					b := next()
 					addrs = append(addrs, netip.AddrPortFrom(fuzzAddrs[b%len(fuzzAddrs)].Addr(), uint16(b>>4)))
 				}
-				limit, wait := v.refuses(caller, addrs, n)
+				limit, wait, timed := v.refuses(caller, addrs, n)
 				excess, ok := d.Take(l, now(), caller, addrs, int(n))
 				if ok != (excess.Limit == 0) || ok && excess.Wait != 0 {
 					t.Fatalf("%t, with %+v", ok, excess)
@@ -174,7 +196,7 @@ func FuzzDestinations(f *testing.F) {
 				if ok && limit != 0 {
 					t.Fatalf("%+v: %q %v × %d after %d ms is let in; the twin refuses it for %v", l, caller, addrs, n, v.now, limit)
 				}
-				if !crowded && excess.Limit != limit || !crowded && limit != PortsPerAddress && excess.Wait != wait {
+				if !crowded && excess.Limit != limit || !crowded && timed && excess.Wait != wait {
 					t.Fatalf("%+v: %q %v × %d after %d ms: %+v; the twin says %v, %v", l, caller, addrs, n, v.now, excess, limit, wait)
 				}
 				if !ok {

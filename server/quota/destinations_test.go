@@ -158,63 +158,63 @@ func TestDestinationsTake(t *testing.T) {
 	}{
 		{"an address", perAddress, []step{
 			{"192.0.2.1:80", 10, Excess{}},
-			{"192.0.2.1:81", 1, Excess{PerAddress, 100 * ms}},
-			{"192.0.2.1:81", 11, Excess{PerAddress, 0}},
+			{"192.0.2.1:81", 1, Excess{Limit: PerAddress, Wait: 100 * ms}},
+			{"192.0.2.1:81", 11, Excess{Limit: PerAddress, Need: 11, Most: 10}},
 			{"192.0.2.2:80", 10, Excess{}},
 		}},
 		{"mapped IPv4 is IPv4, and a zone is nothing", perAddress, []step{
 			{"192.0.2.1:80", 10, Excess{}},
-			{"[::ffff:192.0.2.1]:80", 1, Excess{PerAddress, 100 * ms}},
+			{"[::ffff:192.0.2.1]:80", 1, Excess{Limit: PerAddress, Wait: 100 * ms}},
 			{"[fe80::1%eth0]:80", 10, Excess{}},
-			{"[fe80::1%eth1]:80", 1, Excess{PerAddress, 100 * ms}},
-			{"[fe80::1]:80", 1, Excess{PerAddress, 100 * ms}},
+			{"[fe80::1%eth1]:80", 1, Excess{Limit: PerAddress, Wait: 100 * ms}},
+			{"[fe80::1]:80", 1, Excess{Limit: PerAddress, Wait: 100 * ms}},
 			{"[::192.0.2.1]:80", 1, Excess{}}, // embedded, and another
 		}},
 		{"a prefix of IPv4", perPrefix, []step{
 			{"192.0.2.1:80", 4, Excess{}},
 			{"[::ffff:192.0.2.255]:80", 6, Excess{}},
-			{"192.0.2.7:80", 1, Excess{PerPrefix, 100 * ms}},
+			{"192.0.2.7:80", 1, Excess{Limit: PerPrefix, Wait: 100 * ms}},
 			{"192.0.3.7:80", 10, Excess{}},
 			{"192.0.1.7:80", 10, Excess{}},
 		}},
 		{"a prefix of IPv6", perPrefix, []step{
 			{"[2001:db8:0:1::1]:80", 4, Excess{}},
 			{"[2001:db8:0:1:ffff::2]:80", 6, Excess{}},
-			{"[2001:db8:0:1:8000::]:80", 1, Excess{PerPrefix, 100 * ms}},
+			{"[2001:db8:0:1:8000::]:80", 1, Excess{Limit: PerPrefix, Wait: 100 * ms}},
 			{"[2001:db8:0:0:1::]:80", 10, Excess{}},
 			{"[2001:db8:0:2::1]:80", 10, Excess{}},
 		}},
 		{"all or nothing", perAddress, []step{
 			{"192.0.2.9:80", 10, Excess{}},
-			{"192.0.2.1:80 192.0.2.2:80 192.0.2.9:80", 1, Excess{PerAddress, 100 * ms}},
+			{"192.0.2.1:80 192.0.2.2:80 192.0.2.9:80", 1, Excess{Limit: PerAddress, Wait: 100 * ms}},
 			{"192.0.2.1:80 192.0.2.2:80", 10, Excess{}}, // nothing was charged
 		}},
 		{"a name with many addresses of one prefix", perPrefix, []step{
 			{"192.0.2.1:80 192.0.2.2:80 192.0.3.1:80", 5, Excess{}},
-			{"192.0.2.1:80", 1, Excess{PerPrefix, 100 * ms}},
-			{"192.0.3.1:80 192.0.3.2:80", 5, Excess{PerPrefix, 500 * ms}}, // for both of them
-			{"192.0.3.1:80 192.0.3.2:80", 6, Excess{PerPrefix, 0}},        // 12 never fit
-			{"192.0.3.1:80 192.0.3.2:80 192.0.3.3:80", 3, Excess{PerPrefix, 400 * ms}},
-			{"192.0.3.1:80 192.0.3.2:80", 1 << 30, Excess{PerPrefix, 0}},
+			{"192.0.2.1:80", 1, Excess{Limit: PerPrefix, Wait: 100 * ms}},
+			{"192.0.3.1:80 192.0.3.2:80", 5, Excess{Limit: PerPrefix, Wait: 500 * ms}}, // for both of them
+			{"192.0.3.1:80 192.0.3.2:80", 6, Excess{Limit: PerPrefix, Need: 12, Most: 10}},
+			{"192.0.3.1:80 192.0.3.2:80 192.0.3.3:80", 3, Excess{Limit: PerPrefix, Wait: 400 * ms}},
+			{"192.0.3.1:80 192.0.3.2:80", 1 << 30, Excess{Limit: PerPrefix, Need: MaxBurst + 1, Most: 10}},
 			{"192.0.3.1:80", 5, Excess{}},
 		}},
 		{"an address twice", perAddress, []step{
-			{"192.0.2.1:80 192.0.2.1:81", 6, Excess{PerAddress, 0}},
+			{"192.0.2.1:80 192.0.2.1:81", 6, Excess{Limit: PerAddress, Need: 12, Most: 10}},
 			{"192.0.2.1:80 [::ffff:192.0.2.1]:80", 5, Excess{}},
-			{"192.0.2.1:80", 1, Excess{PerAddress, 100 * ms}},
+			{"192.0.2.1:80", 1, Excess{Limit: PerAddress, Wait: 100 * ms}},
 		}},
 		{"addresses before prefixes", both, []step{
 			{"192.0.2.1:80", 5, Excess{}},
 			{"192.0.2.2:80", 5, Excess{}},
-			{"192.0.2.3:80 192.0.2.1:80", 1, Excess{PerAddress, 100 * ms}},
-			{"192.0.2.3:80", 5, Excess{PerPrefix, 500 * ms}},
-			{"198.51.100.1:80 192.0.2.3:80", 5, Excess{PerPrefix, 500 * ms}},
+			{"192.0.2.3:80 192.0.2.1:80", 1, Excess{Limit: PerAddress, Wait: 200 * ms}}, // the prefix takes longer than the address
+			{"192.0.2.3:80", 5, Excess{Limit: PerPrefix, Wait: 500 * ms}},
+			{"198.51.100.1:80 192.0.2.3:80", 5, Excess{Limit: PerPrefix, Wait: 500 * ms}},
 			{"198.51.100.1:80 198.51.100.2:80", 5, Excess{}}, // what was charged came back, in both tables
 		}},
 		{"a port too many charges nothing", ports, []step{
 			{"192.0.2.1:80", 1, Excess{}},
-			{"192.0.2.1:81", 4, Excess{PortsPerAddress, time.Second}},
-			{"198.51.100.1:80 192.0.2.1:81", 4, Excess{PortsPerAddress, time.Second}},
+			{"192.0.2.1:81", 4, Excess{Limit: PortsPerAddress, Wait: time.Second}},
+			{"198.51.100.1:80 192.0.2.1:81", 4, Excess{Limit: PortsPerAddress, Wait: time.Second}},
 			{"192.0.2.1:80 198.51.100.1:80", 4, Excess{}},
 			{"192.0.2.2:80 198.51.100.2:80", 1, Excess{}},
 		}},
@@ -289,18 +289,18 @@ func TestDestinationsReturn(t *testing.T) {
 		}
 	}
 	expect(one, 10, Excess{})
-	expect(two, 6, Excess{PerPrefix, 100 * ms})
+	expect(two, 6, Excess{Limit: PerPrefix, Wait: 100 * ms})
 	d.Return(l, at(0), one[0], 4)
-	expect(one, 5, Excess{PerAddress, 100 * ms})
+	expect(one, 5, Excess{Limit: PerAddress, Wait: 100 * ms})
 	expect(two, 9, Excess{})
-	expect(one, 1, Excess{PerPrefix, 100 * ms})
+	expect(one, 1, Excess{Limit: PerPrefix, Wait: 100 * ms})
 	d.Return(l, at(0), two[0], math.MaxInt) // and no fuller than full
 	expect(one, 4, Excess{})
 	expect(two, 10, Excess{})
-	expect(two, 1, Excess{PerAddress, 100 * ms})
+	expect(two, 1, Excess{Limit: PerAddress, Wait: 100 * ms})
 }
 
-// TestExcessWaitIsTrue: 1 ns before its end the same Take meets the same limit, and at its end it does not.
+// TestExcessWaitIsTrue: 1 ns before its end the same Take is refused, and at its end it is not.
 func TestExcessWaitIsTrue(t *testing.T) {
 	for _, l := range []*DestinationLimits{
 		{PerAddress: Rate{7, 3}},
@@ -313,20 +313,20 @@ func TestExcessWaitIsTrue(t *testing.T) {
 		now := time.Duration(12345)
 		for i := range 500 {
 			addr := targets(fmt.Sprintf("192.0.2.%d:%d", 1+i%3, 1+i%11))
-			for last := Limit(0); ; {
-				excess, ok := d.Take(l, at(now), "edge", addr, 1)
-				if ok {
-					break
-				}
-				if met[excess.Limit]++; excess.Limit == last || excess.Wait <= 0 {
-					t.Fatalf("%+v: %v: %+v, after a wait for %v", l, addr, excess, last)
-				}
-				early, ok := d.Take(l, at(now+excess.Wait-1), "edge", addr, 1)
-				if ok || early != (Excess{excess.Limit, 1}) {
-					t.Fatalf("%+v: %+v, and 1 ns before its end %+v, %t", l, excess, early, ok)
-				}
-				now += excess.Wait
-				last = excess.Limit
+			excess, ok := d.Take(l, at(now), "edge", addr, 1)
+			if ok {
+				continue
+			}
+			if met[excess.Limit]++; excess.Wait <= 0 {
+				t.Fatalf("%+v: %v: %+v", l, addr, excess)
+			}
+			early, ok := d.Take(l, at(now+excess.Wait-1), "edge", addr, 1)
+			if ok || early.Wait != 1 {
+				t.Fatalf("%+v: %+v, and 1 ns before its end %+v, %t", l, excess, early, ok)
+			}
+			now += excess.Wait
+			if late, ok := d.Take(l, at(now), "edge", addr, 1); !ok {
+				t.Fatalf("%+v: %+v, and at its end %+v", l, excess, late)
 			}
 		}
 		if met[PerAddress]+met[PerPrefix]+met[PortsPerAddress] < 40 {

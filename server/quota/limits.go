@@ -85,12 +85,18 @@ func (l Limit) String() string {
 	}
 }
 
-// Excess says why a Take was refused: the first limit that it met, of the first address that met one. The zero value is no
-// excess.
+// Excess says why a Take was refused. The zero value is no excess.
 type Excess struct {
+	// Limit is the first limit without room for the Take. A limit into which the Take does not fit
+	// at all comes before those that are only used up.
 	Limit Limit
 
-	// Wait is how long until that limit would let the same Take through if nobody else came; at least 1 ns. 0: it never would,
-	// since the Take asks for more than the limit's burst. Of several ports of one address each has a wait of its own.
+	// Wait is how long until all limits would let the same Take through if nobody else came; at
+	// least 1 ns. It is 0 if they never would. Of several ports of one address each has a wait of
+	// its own.
 	Wait time.Duration
+
+	// Need and Most are set only if Wait is 0. Need is how many handshakes with one address or
+	// prefix, or ports of one address, the Take asks for. Most is how many the limit can have.
+	Need, Most int
 }

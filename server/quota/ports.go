@@ -25,11 +25,23 @@ type ports struct {
 	locks [stripes]sync.Mutex // each protects the cells whose index it is, modulo stripes
 }
 
-// take touches the ports of all addrs for a caller, or none of them: then wait is how long until the first that had no room would
-// have it, in nanoseconds, 0 for never.
-func (p *ports) take(l *DestinationLimits, now int64, caller string, addrs []netip.AddrPort) (wait int64, ok bool) {
+// take touches the ports of all addrs for a caller, or none of them: then it returns false.
+func (p *ports) take(l *DestinationLimits, now int64, caller string, addrs []netip.AddrPort) bool {
+	_, ok := p.touch(l, now, caller, addrs, true)
+	return ok
+}
+
+// lack returns what is lacking for a take.
+func (p *ports) lack(l *DestinationLimits, now int64, caller string, addrs []netip.AddrPort) lack {
+	all, _ := p.touch(l, now, caller, addrs, false)
+	return all
+}
+
+// touch reports whether the ports of all addrs have room. With keep it then touches them. Without keep it returns what is lacking
+// for that, of all of them.
+func (p *ports) touch(l *DestinationLimits, now int64, caller string, addrs []netip.AddrPort, keep bool) (all lack, ok bool) {
 	if l.Ports <= 0 || l.Window <= 0 {
-		return 0, true
+		return lack{}, true
 	}
 	cells, who := p.all(), p.caller(caller)
 	limit, w := min(l.Ports, MaxPorts), newWindow(l.Window)
@@ -44,21 +56,40 @@ func (p *ports) take(l *DestinationLimits, now int64, caller string, addrs []net
 	needed.lock(p)
 	defer needed.unlock(p)
 
+	ok = true
 	for i, place := range places {
 		port := addrs[i].Port()
 		if cells[place].hold(newTouch(now, port), limit, w) {
 			continue
 		}
-		wait = cells[place].room(now, port, limit, w)
-		for _, place := range places[:i] {
-			cells[place].drop()
+		ok = false
+		if keep {
+			break
 		}
-		return wait, false
+		if ports := portsAt(place, places, addrs); ports > limit {
+			all.need = max(all.need, ports)
+		}
+		all.wait = max(all.wait, cells[place].room(now, port, limit, w))
 	}
 	for i, place := range places {
-		cells[place].keep(newTouch(now, addrs[i].Port()))
+		if ok && keep {
+			cells[place].keep(newTouch(now, addrs[i].Port()))
+		} else {
+			cells[place].drop()
+		}
 	}
-	return 0, true
+	return all, ok
+}
+
+// portsAt returns how many distinct ports of addrs are counted at a place.
+func portsAt(place uint32, places []uint32, addrs []netip.AddrPort) int {
+	distinct := make(map[uint16]bool)
+	for i := range addrs {
+		if places[i] == place {
+			distinct[addrs[i].Port()] = true
+		}
+	}
+	return len(distinct)
 }
 
 func (p *ports) caller(name string) uint64 { return maphash.String(p.seed, name) }

@@ -50,13 +50,27 @@ type charge struct {
 	cost  int64 // how long the tokens take to come: at most depth, or never where they do not fit; booked, at most horizon, or never
 }
 
-// charge returns what n tokens cost at r, which is limited; n at least 1.
-func (r Rate) charge(n int) charge {
-	spacing := r.spacing()
+// Full returns how many tokens a full bucket has, and so the most that one Take can get: Burst, or
+// fewer if so many take more than 36 years to come. Without a PerSecond it returns 0.
+func (r Rate) Full() int {
+	if !r.limited() {
+		return 0
+	}
+	return int(r.full(r.spacing()))
+}
+
+func (r Rate) full(spacing int64) int64 {
 	full := min(int64(max(r.Burst, 0)), MaxBurst)
 	if spacing > horizon/MaxBurst { // of more than a second; a division is as slow as all the rest
 		full = min(full, horizon/spacing)
 	}
+	return full
+}
+
+// charge returns what n tokens cost at r, which is limited; n at least 1.
+func (r Rate) charge(n int) charge {
+	spacing := r.spacing()
+	full := r.full(spacing)
 	if int64(n) > full {
 		return charge{depth: full * spacing, cost: never}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 )
 
@@ -40,20 +41,19 @@ type table struct {
 	buckets  atomic.Pointer[[]Bucket]
 }
 
-// take charges n at r for each of addrs, or for none of them: then wait is how long until the first that had no room would have
-// it for all that share its bucket, in nanoseconds, 0 for never.
-func (t *table) take(l *DestinationLimits, r Rate, now int64, addrs []netip.AddrPort, n int) (wait int64, ok bool) {
+// take charges n at r for each of addrs, or for none of them: then it returns false.
+func (t *table) take(l *DestinationLimits, r Rate, now int64, addrs []netip.AddrPort, n int) bool {
 	if !r.limited() {
-		return 0, true
+		return true
 	}
 	c, buckets := r.charge(n), t.all()
 	for i := range addrs {
 		if _, ok := buckets[t.index(l, addrs[i])].take(c, now, 0); !ok {
 			t.put(l, r, now, addrs[:i], n)
-			return t.until(l, r, now, addrs, i, n), false
+			return false
 		}
 	}
-	return 0, true
+	return true
 }
 
 // put gives back what take has charged.
@@ -67,15 +67,33 @@ func (t *table) put(l *DestinationLimits, r Rate, now int64, addrs []netip.AddrP
 	}
 }
 
-// until returns how long until the bucket of addrs[at] has n for each of addrs that share it.
-func (t *table) until(l *DestinationLimits, r Rate, now int64, addrs []netip.AddrPort, at, n int) int64 {
-	index, all := t.index(l, addrs[at]), 0
-	for i := range addrs {
-		if t.index(l, addrs[i]) == index {
-			all += min(n, MaxBurst+1-all) // without an overflow, where an int has 32 bits
-		}
+// lack returns what is lacking for n at r for each of addrs. Addresses that share a bucket need room together.
+func (t *table) lack(l *DestinationLimits, r Rate, now int64, addrs []netip.AddrPort, n int) (all lack) {
+	if !r.limited() {
+		return lack{}
 	}
-	return t.all()[index].until(r.charge(all), now)
+	var few [32]uint64 // so that nothing is allocated for a name with fewer addresses
+	places := few[:0]
+	for i := range addrs {
+		places = append(places, t.index(l, addrs[i]))
+	}
+	for i, place := range places {
+		if slices.Contains(places[:i], place) {
+			continue
+		}
+		need := 0
+		for _, other := range places[i:] {
+			if other == place {
+				need += min(n, MaxBurst+1-need) // without an overflow, where an int has 32 bits
+			}
+		}
+		c := r.charge(need)
+		if c.cost == never {
+			return lack{need: need}
+		}
+		all.wait = max(all.wait, t.all()[place].until(c, now))
+	}
+	return all
 }
 
 // index returns the number of the bucket that an address or its prefix shares with all whose hashes collide with its own.

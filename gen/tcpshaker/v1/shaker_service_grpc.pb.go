@@ -68,11 +68,13 @@ type ShakerServiceClient interface {
 	//
 	// Errors: INVALID_ARGUMENT without targets or with an option out of range. RESOURCE_EXHAUSTED where there are more
 	// targets than GetVantageResponse.limits allows or where the answer could exceed 3 MiB (StreamCheck takes more, in several
-	// messages, and answers in parts), and where the request exceeds 4 MiB. RESOURCE_EXHAUSTED with google.rpc.QuotaFailure and
-	// google.rpc.RetryInfo where the caller, or all callers together, would exceed a rate: a Check is charged, before its first
-	// SYN, with all the handshakes that it can come to (the attempts, times 16 for a name with ADDRESS_POLICY_ANY or _ALL), and
-	// gets back what it does not need. Within the burst it waits for its turn, inside its deadline. UNAVAILABLE while the
-	// service drains; it is safe to ask again.
+	// messages, and answers in parts), and where the request exceeds 4 MiB. RESOURCE_EXHAUSTED with google.rpc.QuotaFailure
+	// where the caller, or all callers together, would exceed a rate: a Check is charged, before its first SYN, with all the
+	// handshakes that it can come to (the attempts, times 16 for a name with ADDRESS_POLICY_ANY or _ALL), and gets back what it
+	// does not need. Within the burst it waits for its turn, inside its deadline; if that is too near, google.rpc.RetryInfo
+	// says when to ask again. A Check that may need more than the burst never succeeds: there is no RetryInfo, and the message
+	// says what is allowed and what may be needed. The same holds for more targets than the caller may have outstanding.
+	// UNAVAILABLE while the service drains; it is safe to ask again.
 	//
 	// Deadline: set one. The service keeps back a tenth of it, or 10 µs per target if that is more, at least 10 ms and at most
 	// 100 ms, but never more than half, for the way home, and answers what is known by then; the targets that are not decided
@@ -184,11 +186,13 @@ type ShakerServiceServer interface {
 	//
 	// Errors: INVALID_ARGUMENT without targets or with an option out of range. RESOURCE_EXHAUSTED where there are more
 	// targets than GetVantageResponse.limits allows or where the answer could exceed 3 MiB (StreamCheck takes more, in several
-	// messages, and answers in parts), and where the request exceeds 4 MiB. RESOURCE_EXHAUSTED with google.rpc.QuotaFailure and
-	// google.rpc.RetryInfo where the caller, or all callers together, would exceed a rate: a Check is charged, before its first
-	// SYN, with all the handshakes that it can come to (the attempts, times 16 for a name with ADDRESS_POLICY_ANY or _ALL), and
-	// gets back what it does not need. Within the burst it waits for its turn, inside its deadline. UNAVAILABLE while the
-	// service drains; it is safe to ask again.
+	// messages, and answers in parts), and where the request exceeds 4 MiB. RESOURCE_EXHAUSTED with google.rpc.QuotaFailure
+	// where the caller, or all callers together, would exceed a rate: a Check is charged, before its first SYN, with all the
+	// handshakes that it can come to (the attempts, times 16 for a name with ADDRESS_POLICY_ANY or _ALL), and gets back what it
+	// does not need. Within the burst it waits for its turn, inside its deadline; if that is too near, google.rpc.RetryInfo
+	// says when to ask again. A Check that may need more than the burst never succeeds: there is no RetryInfo, and the message
+	// says what is allowed and what may be needed. The same holds for more targets than the caller may have outstanding.
+	// UNAVAILABLE while the service drains; it is safe to ask again.
 	//
 	// Deadline: set one. The service keeps back a tenth of it, or 10 µs per target if that is more, at least 10 ms and at most
 	// 100 ms, but never more than half, for the way home, and answers what is known by then; the targets that are not decided
