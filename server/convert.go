@@ -28,7 +28,7 @@ func newHandshake(r *shaker.Result) *tcpshakerv1.Handshake {
 		Reason:         reasonOf(r),
 	}
 	if r.Source.IsValid() {
-		h.Source = r.Source.String()
+		h.Source = validText(r.Source.String())
 	}
 	if r.Outcome == shaker.Open {
 		h.TcpOptions = &tcpshakerv1.TcpOptions{
@@ -42,7 +42,7 @@ func newHandshake(r *shaker.Result) *tcpshakerv1.Handshake {
 		h.Icmp = &tcpshakerv1.Icmp{
 			Type:       uint32(r.ICMP.Type),
 			Code:       uint32(r.ICMP.Code),
-			ReportedBy: r.ICMP.From.String(),
+			ReportedBy: validText(r.ICMP.From.String()),
 		}
 	}
 	return h

@@ -26,7 +26,7 @@ func (s *slot) fill(t *task, f finding) *tcpshakerv1.CheckResult {
 	r.Target = t.text
 	r.Verdict = verdictOf(f.reason)
 	r.Reason = f.reason
-	r.Detail = clip(f.detail)
+	r.Detail = clip(validText(f.detail))
 	r.Completed = t.completed
 	r.Attempted = t.attempted
 	r.Handshakes = t.handshakes

@@ -52,7 +52,7 @@ type Config struct {
 	// caller. It is called once per RPC that probes, from any goroutine.
 	Caller func(ctx context.Context) string
 
-	// Name is what GetVantage calls this place. Empty: os.Hostname().
+	// Name is what GetVantage calls this place. Empty: os.Hostname(), with U+FFFD for what is not UTF-8 in it.
 	Name string
 
 	// Labels are what GetVantage says of this place. nil: none. They are copied.
@@ -105,8 +105,8 @@ type Server struct {
 	untold atomic.Uint64 // such lines left out since the last
 }
 
-// New returns a Server for c. It fails where c has no Prober, where a limit is out of range, and where c has no Name and the
-// host's cannot be read.
+// New returns a Server for c. It fails if c has no Prober, if a limit is out of range, if Name, Version or Labels are not UTF-8, and if
+// c has no Name and the host's cannot be read.
 func New(c Config) (*Server, error) {
 	if c.Prober == nil {
 		return nil, errors.New("server: no prober")
@@ -115,15 +115,16 @@ func New(c Config) (*Server, error) {
 	if err := limits.validate(); err != nil {
 		return nil, fmt.Errorf("server: limits: %w", err)
 	}
-	if c.Name == "" {
-		name, err := os.Hostname()
-		if err != nil {
-			return nil, fmt.Errorf("server: no name given: %w", err)
-		}
-		c.Name = name
+	name, err := placeName(c.Name, os.Hostname)
+	if err != nil {
+		return nil, err
 	}
+	c.Name = name
 	if c.Version == "" {
 		c.Version = "unknown"
+	}
+	if err := validateTexts(&c); err != nil {
+		return nil, err
 	}
 	if c.Access == nil {
 		open, err := access.New(access.Config{})

@@ -2,11 +2,15 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"math"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -30,7 +34,7 @@ func (s *Server) GetVantage(ctx context.Context, _ *tcpshakerv1.GetVantageReques
 		Labels:           s.labels,
 		Version:          s.version,
 		EngineMode:       modeProto(stats.Mode),
-		EngineModeDetail: stats.ModeDetail,
+		EngineModeDetail: validText(stats.ModeDetail),
 		SourceAddresses:  sourceAddresses(ctx),
 		KernelRelease:    kernelRelease(),
 		Limits: &tcpshakerv1.Limits{
@@ -40,7 +44,7 @@ func (s *Server) GetVantage(ctx context.Context, _ *tcpshakerv1.GetVantageReques
 			MaxTimeout:           durationpb.New(s.limits.MaxTimeout),
 			HandshakesPerSecond:  stats.Rate,
 			InFlight:             uint32(min(max(stats.MaxInFlight, 0), math.MaxInt32)),
-			InFlightDetail:       stats.MaxInFlightDetail,
+			InFlightDetail:       validText(stats.MaxInFlightDetail),
 
 			CallerHandshakesPerSecond: rate.PerSecond,
 			CallerBurst:               uint32(rate.Burst),
@@ -80,5 +84,40 @@ func kernelRelease() string {
 	if err != nil {
 		return ""
 	}
-	return strings.TrimSpace(string(release))
+	return validText(strings.TrimSpace(string(release)))
 }
+
+// placeName returns name, or if it is empty what hostname returns. The kernel lets a host be called
+// anything, and protobuf sends UTF-8 alone, so other bytes become U+FFFD.
+func placeName(name string, hostname func() (string, error)) (string, error) {
+	if name != "" {
+		return name, nil
+	}
+	host, err := hostname()
+	if err != nil {
+		return "", fmt.Errorf("server: no name given: %w", err)
+	}
+	return strings.ToValidUTF8(host, "\uFFFD"), nil
+}
+
+// validateTexts returns an error for the first text of c that GetVantage could not send.
+func validateTexts(c *Config) error {
+	for _, text := range [...]struct{ field, value string }{{"Name", c.Name}, {"Version", c.Version}} {
+		if !utf8.ValidString(text.value) {
+			return fmt.Errorf("server: %s %q is not UTF-8", text.field, text.value)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.Labels)) {
+		switch {
+		case !utf8.ValidString(key):
+			return fmt.Errorf("server: the key %q of Labels is not UTF-8", key)
+		case !utf8.ValidString(c.Labels[key]):
+			return fmt.Errorf("server: the value %q of label %q is not UTF-8", c.Labels[key], key)
+		}
+	}
+	return nil
+}
+
+// validText returns s with a question mark for what is not UTF-8 in it, so that it gets no longer.
+// The names of interfaces, which zones of addresses have, can be any bytes.
+func validText(s string) string { return strings.ToValidUTF8(s, "?") }
