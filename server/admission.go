@@ -54,8 +54,8 @@ func (s *Server) admit(ctx context.Context, info *tap.Info) (admitted context.Co
 		return nil, s.refuseHeaders(ctx, info, refused)
 	}
 	conn.letIn()
-	limited = context.WithValue(limited, admissionKey{}, admission)
-	began, method := time.Now(), info.FullMethodName
+	p := &passage{method: info.FullMethodName, admission: admission, began: time.Now(), ctx: ctx}
+	limited = context.WithValue(context.WithValue(limited, admissionKey{}, admission), passageKey{}, p)
 	context.AfterFunc(ctx, func() {
 		defer func() {
 			if p := recover(); p != nil {
@@ -63,8 +63,8 @@ func (s *Server) admit(ctx context.Context, info *tap.Info) (admitted context.Co
 			}
 		}()
 		cancel()
-		if admission.Abandon() { // its message never came, or could not be read, or there is no such method
-			s.auditAbandoned(ctx, method, admission, began)
+		if admission.Abandon() && !p.begun.Load() { // else rpcFollower sees to its line
+			s.auditUnreadRPC(ctx, p, p.over())
 		}
 	})
 	return limited, nil
@@ -113,6 +113,7 @@ func (s *Server) reachUnary(ctx context.Context, req any, _ *grpc.UnaryServerInf
 			return nil, errEnded(ctx)
 		}
 		defer a.Leave()
+		passageOf(ctx).reached.Store(true)
 	}
 	return handler(ctx, req)
 }
@@ -123,6 +124,7 @@ func (s *Server) reachStream(srv any, stream grpc.ServerStream, _ *grpc.StreamSe
 			return errEnded(stream.Context())
 		}
 		defer a.Leave()
+		passageOf(stream.Context()).reached.Store(true)
 	}
 	return handler(srv, stream)
 }
@@ -159,7 +161,7 @@ func (s *Server) admittedUnary(ctx context.Context, req any, _ *grpc.UnaryServer
 // let in, and may be inside Recv: they run beside, and end with their stream when this returns.
 func (s *Server) admittedStream(
 	srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
-) error {
+) (err error) {
 	a, err := s.admission(stream.Context())
 	if err != nil {
 		return err
@@ -169,7 +171,9 @@ func (s *Server) admittedStream(
 	}
 	held, release := a.Hold(stream.Context())
 	defer release()
-	wrapped := &middleware.WrappedServerStream{ServerStream: stream, WrappedContext: held}
+	read := &readStream{ServerStream: stream}
+	defer func() { err, recordOf(stream.Context()).unread = read.outcome(err) }()
+	wrapped := &middleware.WrappedServerStream{ServerStream: read, WrappedContext: held}
 	if isOurs(info.FullMethod) {
 		return handler(srv, wrapped)
 	}

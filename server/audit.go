@@ -34,6 +34,8 @@ type record struct {
 	// Of the targets, those that were answered, by verdict.
 	reachable, unreachable, inconclusive uint64
 	denied, limited                      uint64 // of the inconclusive
+
+	unread bool // a message could not be read, which is its caller's doing
 }
 
 // count takes the reason of one result.
@@ -84,7 +86,10 @@ func (s *Server) auditStream(srv any, stream grpc.ServerStream, info *grpc.Strea
 // auditRPC writes the line of an RPC that has ended.
 func (s *Server) auditRPC(ctx context.Context, method string, began time.Time, r *record, err error) {
 	code := status.Code(err)
-	level := levelOf(code)
+	level := levelOf(code, method)
+	if r.unread {
+		level = min(level, slog.LevelWarn)
+	}
 	if !s.log.Enabled(ctx, level) {
 		return
 	}
@@ -152,23 +157,6 @@ func (s *Server) auditRefused(ctx context.Context, method, id string, refused *a
 		slog.String("error", shown(refused.Error())))...)
 }
 
-// auditAbandoned writes the line of an RPC that was let in and came to no handler; what gRPC has told its caller is not known here.
-func (s *Server) auditAbandoned(ctx context.Context, method string, a *access.Admission, began time.Time) {
-	attrs, ok := s.tell(a.Caller())
-	if !ok {
-		return
-	}
-	_, id := withRequestID(ctx)
-	s.log.LogAttrs(ctx, slog.LevelWarn, "rpc", append(attrs,
-		slog.String("request_id", id),
-		slog.String("caller", a.Caller()),
-		slog.String("peer", peerText(ctx)),
-		slog.String("method", shown(method)),
-		slog.String("code", "Unread"),
-		slog.Duration("duration", time.Since(began)),
-		slog.String("error", "its message did not come, could not be read, or is for a method that there is not"))...)
-}
-
 // auditProbe writes the line of one handshake, where that is asked for.
 func (s *session) auditProbe(t *task, r *shaker.Result) {
 	if !t.view.AuditProbes() {
@@ -208,10 +196,15 @@ func (s *session) auditDenied(t *task, why error) {
 		slog.String("why", why.Error()))
 }
 
-// levelOf is how much an operator wants to hear of an RPC: INFO for OK and for what callers do wrong, WARN for what may have to
-// be looked into, ERROR for what is our own fault.
-func levelOf(code codes.Code) slog.Level {
+// levelOf is how much an operator wants to hear of an RPC: DEBUG for what load balancers, orchestrators and tools ask all the time, if
+// it is OK; INFO for other OK and for what callers do wrong; WARN for what may have to be looked into; ERROR for what is our own fault.
+func levelOf(code codes.Code, method string) slog.Level {
 	switch code {
+	case codes.OK:
+		if strings.HasPrefix(method, "/grpc.health.") || strings.HasPrefix(method, "/grpc.reflection.") {
+			return slog.LevelDebug
+		}
+		return slog.LevelInfo
 	case codes.Internal, codes.Unknown, codes.DataLoss, codes.Unimplemented:
 		return slog.LevelError
 	case codes.DeadlineExceeded, codes.Unauthenticated, codes.PermissionDenied, codes.ResourceExhausted, codes.Unavailable:

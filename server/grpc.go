@@ -52,6 +52,7 @@ const (
 func (s *Server) Options() []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.InTapHandle(s.admit),
+		grpc.StatsHandler(rpcFollower{s}),
 		grpc.ChainUnaryInterceptor(s.unary()...),
 		grpc.ChainStreamInterceptor(s.stream()...),
 		grpc.ForceServerCodecV2(newRequestCodec(s.limits.TargetsPerMessage)),
@@ -68,9 +69,6 @@ func (s *Server) Options() []grpc.ServerOption {
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 		grpc.WaitForHandlers(true),
-	}
-	if s.access.Closed() {
-		options = append(options, grpc.StatsHandler(connTagger{}))
 	}
 	if gate := s.access.Gate(); gate != nil {
 		options = append(options, grpc.Creds(gate.Credentials()))
