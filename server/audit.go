@@ -121,16 +121,21 @@ func (s *Server) auditRPC(ctx context.Context, method string, began time.Time, r
 	s.log.LogAttrs(ctx, level, "rpc", attrs...)
 }
 
-// toldOfStrangers is how many lines there are about calls that nobody known has made, where callers are known. Else whoever reaches
-// the service could have the lines about its callers pushed out of a log that is bounded, as all logs are.
+// toldOfStrangers is how many lines there are about calls that nobody known has made, where callers are known, and about connections that
+// failed. Else whoever reaches the service could have the lines about its callers pushed out of a log that is bounded, as all logs are.
 var toldOfStrangers = quota.Rate{PerSecond: 100, Burst: 1000}
 
 // tell reports whether there is to be a line about an RPC, and returns what it begins with: how many were left out before it.
 func (s *Server) tell(caller string) (attrs []slog.Attr, ok bool) {
-	attrs = make([]slog.Attr, 0, 15)
 	if caller != "" || !s.access.Closed() {
-		return attrs, true
+		return make([]slog.Attr, 0, 15), true
 	}
+	return s.tellOfStranger()
+}
+
+// tellOfStranger is tell for a peer that nobody knows.
+func (s *Server) tellOfStranger() (attrs []slog.Attr, ok bool) {
+	attrs = make([]slog.Attr, 0, 15)
 	if _, ok := s.told.Take(toldOfStrangers, time.Now(), 1, 0); !ok {
 		s.untold.Add(1)
 		return nil, false

@@ -71,7 +71,7 @@ func (s *Server) Options() []grpc.ServerOption {
 		grpc.WaitForHandlers(true),
 	}
 	if gate := s.access.Gate(); gate != nil {
-		options = append(options, grpc.Creds(gate.Credentials()))
+		options = append(options, grpc.Creds(greetedCreds{gate.Credentials(), s}))
 	}
 	return options
 }

@@ -51,7 +51,7 @@ func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...net.
 	served := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() {
-			err := g.Serve(limit.Wrap(l))
+			err := g.Serve(greetedListener{limit.Wrap(l), s})
 			if errors.Is(err, grpc.ErrServerStopped) { // ctx had ended before this goroutine ran
 				err = nil
 			}

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-var errRevoked = errors.New("the certificate, or one of its issuers, is revoked")
+// ErrRevoked is what is wrong with a certificate in each chain of which one is revoked.
+var ErrRevoked = errors.New("the certificate, or one of its issuers, is revoked")
 
 // verify judges certs, a client's certificate followed by the intermediate ones that it sent, as of now. from and until bound the
 // time for which the answer holds, both included: of the chains that are sound, the one that lasts longest.
@@ -24,7 +25,7 @@ func (t *TLS) verify(certs []*x509.Certificate, now time.Time) (from, until time
 	if err != nil {
 		return time.Time{}, time.Time{}, err
 	}
-	err = errRevoked
+	err = ErrRevoked
 	for _, chain := range chains {
 		if t.revoked.hasAny(chain) {
 			continue
@@ -45,7 +46,7 @@ func (t *TLS) refuseRevoked(_ [][]byte, chains [][]*x509.Certificate) error {
 		}
 	}
 	if len(chains) > 0 {
-		return errRevoked
+		return ErrRevoked
 	}
 	return nil
 }
