@@ -211,7 +211,8 @@ type strangersStream struct {
 	end       context.CancelCauseFunc // ends the stream
 }
 
-// RecvMsg refuses compressed messages and what strangers may not ask for, and ends the stream where it does not come in time.
+// RecvMsg refuses compressed messages and what strangers may not ask for, and ends the stream where
+// it does not come in time.
 func (s strangersStream) RecvMsg(m any) error {
 	if err := refusePacked(s.Context()); err != nil {
 		return err
@@ -281,7 +282,8 @@ var (
 	errOverdue  = errors.New("what was paid for is overdue")
 )
 
-// errLate is returned by await if the time of the RPC is over, and its caller can still be answered.
+// errLate is returned by await if the time of the RPC is over, and its caller can still be
+// answered.
 var errLate = errors.New("the time of the RPC is over before its turn")
 
 // payOnce charges cost under the view that there is, and waits until it may be used. With an error nothing stays charged, but for what

@@ -121,8 +121,9 @@ func (s *Server) auditRPC(ctx context.Context, method string, began time.Time, r
 	s.log.LogAttrs(ctx, level, "rpc", attrs...)
 }
 
-// toldOfStrangers is how many lines there are about calls that nobody known has made, where callers are known, and about connections that
-// failed. Else whoever reaches the service could have the lines about its callers pushed out of a log that is bounded, as all logs are.
+// toldOfStrangers is how many lines there are about calls without a known caller, if callers are
+// known, and about connections that failed. Without it any peer could push the lines about callers
+// out of the log, which is bounded as all logs are.
 var toldOfStrangers = quota.Rate{PerSecond: 100, Burst: 1000}
 
 // tell reports whether there is to be a line about an RPC, and returns what it begins with: how many were left out before it.
@@ -201,8 +202,9 @@ func (s *session) auditDenied(t *task, why error) {
 		slog.String("why", why.Error()))
 }
 
-// levelOf is how much an operator wants to hear of an RPC: DEBUG for what load balancers, orchestrators and tools ask all the time, if
-// it is OK; INFO for other OK and for what callers do wrong; WARN for what may have to be looked into; ERROR for what is our own fault.
+// levelOf is how much an operator wants to hear of an RPC: DEBUG for what load balancers,
+// orchestrators and tools ask all the time, if it is OK; INFO for other OK and for what callers do
+// wrong; WARN for what may have to be looked into; ERROR for what is our own fault.
 func levelOf(code codes.Code, method string) slog.Level {
 	switch code {
 	case codes.OK:

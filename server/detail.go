@@ -142,8 +142,9 @@ func readable(timeout time.Duration, o *options) time.Duration {
 	return timeout
 }
 
-// limitedDetail says which limit of a destination has no room, by its name in the configuration, and until when. If the target does
-// not fit in the limit at all, limitedDetail says what the target may need.
+// limitedDetail says which limit of a destination has no room, by its name in the configuration,
+// and until when. If the target does not fit in the limit at all, limitedDetail says what the
+// target may need.
 func limitedDetail(e quota.Excess) string {
 	setting, most := "limits."+e.Limit.String()+".burst", counted(uint64(e.Most), "handshake")+" at once with one address"
 	switch e.Limit {

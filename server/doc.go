@@ -50,14 +50,16 @@
 //     (TestUnknownCallers, TestRefusedLeavesNothing).
 //  12. An RPC is charged before its first SYN for all that it can come to. Handshakes that were not
 //     made, or sent no SYN, are refunded (TestCheckBeyondTheBurst, TestWhatIsNotMadeIsGivenBack,
-//     TestUnsentIsRefunded, TestCanceledIsGivenBack).
+//     TestUnsentIsRefunded, TestCanceledIsGivenBack). An RPC that can never be charged has no
+//     RetryInfo (TestRetryOnlyWhereWaitingHelps).
 //  13. Each RPC has its line in the log, with all that was begun for it (TestAuditLine, TestAuditCountsWhatWasAsked,
-//     TestUnreadIsTold).
+//     TestUnreadIsTold, TestLineHasTheCallersCode), and each connection that came to none (TestFailedConnectionsAreLogged).
 //  14. Half of a name is no verdict: a family whose lookup failed, and addresses that are not probed, make no target REACHABLE
 //     under ALL; a failed family makes none UNREACHABLE under ANY (TestHalvesOfAName, TestHalvesWithANameServer, TestAllOfManyAddresses).
 //
 // # Statuses that are not ours
 //
-// gRPC itself refuses what it cannot decode, before any of this runs: RESOURCE_EXHAUSTED for a message of more than 4 MiB,
-// INTERNAL for one that is no protobuf, a string that is not UTF-8 among it. These come without details.
+// gRPC itself refuses what it cannot decode, before any of this runs: RESOURCE_EXHAUSTED for a
+// message of more than 4 MiB, as it comes or unpacked, INTERNAL for one that is no protobuf, a
+// string that is not UTF-8 among it. These come without details.
 package server

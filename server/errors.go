@@ -129,8 +129,9 @@ func errRefusedAs(r *access.Refusal, id string) error {
 	}
 }
 
-// errOverQuota says which quota, and when it may be worth trying again: at the soonest after minRetryDelay, so that no caller
-// comes back at once. If no wait helps, the status says what is needed and has no RetryInfo.
+// errOverQuota says which quota, and when it may be worth trying again: at the soonest after
+// minRetryDelay, so that no caller comes back at once. If no wait helps, the status says what is
+// needed and has no RetryInfo.
 func errOverQuota(r *access.Refusal, metadata map[string]string) error {
 	subject := "caller"
 	if r.Kind == access.ServiceRate {
@@ -150,7 +151,8 @@ func errOverQuota(r *access.Refusal, metadata map[string]string) error {
 	return newStatus(codes.ResourceExhausted, ReasonQuota, message, metadata, details...)
 }
 
-// quotaMessage says what a quota allows, with the configuration's name for it, and what a Check needs.
+// quotaMessage says what a quota allows, with the configuration's name for it, and what a Check
+// needs.
 func quotaMessage(r *access.Refusal) string {
 	setting, most := "", ""
 	switch r.Kind {

@@ -99,7 +99,8 @@ func writePEM(t *testing.T, kind string, der []byte) string {
 	return file
 }
 
-// secured returns an Access whose listener "tls" has TLS, with a client CA, and on which revoked is revoked.
+// secured returns an Access whose listener "tls" has TLS, with a client CA, and on which revoked is
+// revoked.
 func secured(t *testing.T, ca, revoked *issuer) *access.Control {
 	t.Helper()
 	server := ca.issue(t, func(*x509.Certificate) {})
@@ -129,9 +130,9 @@ func secured(t *testing.T, ca, revoked *issuer) *access.Control {
 	return control(t, access.Config{Identity: state, Callers: []access.Caller{{Name: "edge"}}})
 }
 
-// TestFailedConnectionsAreLogged: a connection on which no call can be made has one line that says why in plain words, and where it came
-// from. One that sends nothing, as a load balancer makes it to see whether the port is open, has its line at DEBUG alone. Those that
-// work have none.
+// TestFailedConnectionsAreLogged: a connection on which no call can be made has one line that says
+// why in plain words, and where it came from. One that sends nothing, as a load balancer makes it
+// to see whether the port is open, has its line at DEBUG alone. Those that work have none.
 func TestFailedConnectionsAreLogged(t *testing.T) {
 	ca := newCA(t)
 	revoked := ca.client(t, time.Now().Add(time.Hour))
@@ -284,8 +285,8 @@ func TestFailedConnectionsAreLogged(t *testing.T) {
 	}
 }
 
-// TestSilentConnectionIsClosed: a connection that sends nothing, or not all that it should, is closed after handshakeTimeout. The first is
-// taken for a look at the port.
+// TestSilentConnectionIsClosed: a connection that sends nothing, or not all that it should, is
+// closed after handshakeTimeout. The first is taken for a look at the port.
 func TestSilentConnectionIsClosed(t *testing.T) {
 	for sent, want := range map[string]string{"": "DEBUG", "PRI": "WARN"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -315,8 +316,8 @@ func TestSilentConnectionIsClosed(t *testing.T) {
 	}
 }
 
-// TestFailedConnectionsDoNotFillTheLog: of connections that fail there are so many lines and no more, whoever may ask, and the next line
-// says how many were left out.
+// TestFailedConnectionsDoNotFillTheLog: the lines about connections that fail are limited, with and
+// without callers, and the next line says how many were left out.
 func TestFailedConnectionsDoNotFillTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logBuffer

@@ -9,9 +9,9 @@ import (
 
 // What one connection may do. gRPC's own defaults are without bound in most of these.
 const (
-	// maxRequest bounds a request message, in bytes: 10,000 targets of the longest names take 2.6 MB.
-	// A compressed message is bounded by it twice, as it comes and unpacked. Beyond it gRPC answers
-	// RESOURCE_EXHAUSTED by itself.
+	// maxRequest bounds a request message, in bytes: 10,000 targets of the longest names take 2.6
+	// MB. A compressed message is bounded by it twice, as it comes and unpacked. Beyond it gRPC
+	// answers RESOURCE_EXHAUSTED by itself.
 	maxRequest = 4 << 20
 
 	// maxStreams bounds the RPCs of one connection at a time; a client lets more of them wait on its side.
@@ -47,8 +47,9 @@ const (
 // are among them, for listeners that its Gate has wrapped. [grpc.WaitForHandlers] is among them, so that after the server's Stop no RPC
 // uses the Prober any more.
 //
-// A service that is registered beside is read before the interceptors run, if the RPC is unary. Run refuses compressed requests
-// for grpc.health.v1 by callers without an identity; a server of yours that has it reads up to 4 MiB out of each.
+// A service that is registered beside is read before the interceptors run, if the RPC is unary. Run
+// refuses compressed requests for grpc.health.v1 by callers without an identity; a server of yours
+// that has it reads up to 4 MiB out of each.
 func (s *Server) Options() []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.InTapHandle(s.admit),

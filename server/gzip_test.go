@@ -31,7 +31,8 @@ const (
 	reflectMethod = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 )
 
-// TestGzip: each method reads a compressed request. The answer is compressed if the request was, and only then.
+// TestGzip: each method reads a compressed request. The answer is compressed if the request was,
+// and only then.
 func TestGzip(t *testing.T) {
 	p := serve(t, Config{Prober: always(open())})
 	targets := targetsOf(100)
@@ -81,7 +82,8 @@ func TestGzip(t *testing.T) {
 	}
 }
 
-// TestGzipClient: gRPC's own client, as its users write it. A health watch answers before its caller ends it.
+// TestGzipClient: gRPC's own client, as its users write it. A health watch answers before its
+// caller ends it.
 func TestGzipClient(t *testing.T) {
 	p := serve(t, Config{Prober: always(open())})
 	conn := p.dial(t, grpc.WithDefaultCallOptions(grpc.UseCompressor("gzip")))
@@ -133,8 +135,8 @@ func bomb(t *testing.T) []byte {
 	return frame(true, bytes.Repeat(zip(t, make([]byte, part)), 1<<30/part))
 }
 
-// TestGzipBomb: a message that unpacks to more than maxRequest is RESOURCE_EXHAUSTED without details, as one that is not
-// compressed. Unpacking ends there.
+// TestGzipBomb: a message that unpacks to more than maxRequest is RESOURCE_EXHAUSTED without
+// details, as one that is not compressed. Unpacking ends there.
 func TestGzipBomb(t *testing.T) {
 	p := serve(t, Config{Prober: always(open())})
 	big, huge := frame(false, make([]byte, maxRequest+1)), bomb(t)
@@ -163,8 +165,8 @@ func TestGzipBomb(t *testing.T) {
 	}
 }
 
-// TestStrangersAreNotUnpacked: nothing that a caller without an identity sends is unpacked, so its bytes cost no more than they are.
-// Unpacked, the message would be RESOURCE_EXHAUSTED.
+// TestStrangersAreNotUnpacked: nothing that a caller without an identity sends is unpacked, so its
+// bytes cost no more than they are. Unpacked, the message would be RESOURCE_EXHAUSTED.
 func TestStrangersAreNotUnpacked(t *testing.T) {
 	config := callers(t, caller{name: "edge", allow: []string{everything}})
 	config.Reflection = access.ByAnyone

@@ -20,9 +20,10 @@ import (
 // slowPort is the port of targets that take 900 ms to answer.
 const slowPort = 81
 
-// TestRetryOnlyWhereWaitingHelps walks the limits that refuse a call, or a target of one: what does not fit into a limit at all is
-// refused with the limit's setting, what it has and what may be needed, and without a time to ask again. What fits is told when, and
-// does succeed then, if nobody else comes.
+// TestRetryOnlyWhereWaitingHelps walks the limits that refuse a call, or a target of one: what does
+// not fit into a limit at all is refused with the limit's setting, what it has and what may be
+// needed, and without a time to ask again. What fits gets the time after which it does succeed, if
+// nobody else comes.
 func TestRetryOnlyWhereWaitingHelps(t *testing.T) {
 	type limits struct {
 		caller  access.Caller
@@ -179,8 +180,9 @@ func TestRetryOnlyWhereWaitingHelps(t *testing.T) {
 	}
 }
 
-// askOnce asks about targets, a Check with a deadline too near to wait for anything. It returns what the caller is told of a limit, of
-// the call or of its first target, and after how long to ask again. Both are zero if all targets were probed.
+// askOnce asks about targets, a Check with a deadline too near to wait for anything. It returns
+// what the answer says of a limit, of the call or of its first target, and after how long to ask
+// again. Both are zero if all targets were probed.
 func askOnce(
 	t *testing.T, client client, ctx context.Context, rpc string, o *tcpshakerv1.CheckOptions, targets []string,
 ) (told string, wait time.Duration) {
@@ -239,8 +241,9 @@ func askOnce(
 	return "", 0
 }
 
-// TestLateCheckIsToldWhen: a Check whose time runs out while another one of its caller has the turn is told when the rate has room.
-func TestLateCheckIsToldWhen(t *testing.T) {
+// TestLateCheckGetsItsTime: a Check whose time runs out while another one of its caller has the
+// turn learns when the rate has room.
+func TestLateCheckGetsItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		config := callers(t, caller{name: "edge", allow: []string{everything}})
 		config.Rate = quota.Rate{PerSecond: 10, Burst: 50}

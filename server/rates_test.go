@@ -47,8 +47,8 @@ func ask(client client, ctx context.Context, o *tcpshakerv1.CheckOptions, target
 	return client.Check(ctx, &tcpshakerv1.CheckRequest{Targets: targets, Options: o})
 }
 
-// TestCheckBeyondTheBurst: a Check beyond the burst is RESOURCE_EXHAUSTED with QuotaFailure, and without RetryInfo, before anything
-// is probed or looked up.
+// TestCheckBeyondTheBurst: a Check beyond the burst is RESOURCE_EXHAUSTED with QuotaFailure, and
+// without RetryInfo, before anything is probed or looked up.
 func TestCheckBeyondTheBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := always(open())

@@ -52,7 +52,8 @@ type Config struct {
 	// caller. It is called once per RPC that probes, from any goroutine.
 	Caller func(ctx context.Context) string
 
-	// Name is what GetVantage calls this place. Empty: os.Hostname(), with U+FFFD for what is not UTF-8 in it.
+	// Name is what GetVantage calls this place. Empty: os.Hostname(), with U+FFFD for what is not
+	// UTF-8 in it.
 	Name string
 
 	// Labels are what GetVantage says of this place. nil: none. They are copied.
@@ -105,8 +106,8 @@ type Server struct {
 	untold atomic.Uint64 // such lines left out since the last
 }
 
-// New returns a Server for c. It fails if c has no Prober, if a limit is out of range, if Name, Version or Labels are not UTF-8, and if
-// c has no Name and the host's cannot be read.
+// New returns a Server for c. It fails if c has no Prober, if a limit is out of range, if Name,
+// Version or Labels are not UTF-8, and if c has no Name and the host's cannot be read.
 func New(c Config) (*Server, error) {
 	if c.Prober == nil {
 		return nil, errors.New("server: no prober")

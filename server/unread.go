@@ -35,7 +35,8 @@ type passage struct {
 
 type passageKey struct{}
 
-// passageOf returns the passage of the RPC of ctx. Without Options there is none, and it returns nil.
+// passageOf returns the passage of the RPC of ctx. Without Options there is none, and it returns
+// nil.
 func passageOf(ctx context.Context) *passage {
 	p, _ := ctx.Value(passageKey{}).(*passage)
 	return p

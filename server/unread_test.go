@@ -29,8 +29,9 @@ func (b *logBuffer) rpcLines(t *testing.T) map[string][]map[string]any {
 	return lines
 }
 
-// TestLineHasTheCallersCode: a call whose message cannot be read has one line, with the code that its caller got, also where gRPC itself
-// made it, and never as a fault of the service's own. Streams end in more than one goroutine, so each case is tried several times.
+// TestLineHasTheCallersCode: a call whose message cannot be read has one line, with the code that
+// its caller got, also where gRPC itself made it, and never as a fault of the service's own.
+// Streams end in more than one goroutine, so each case is tried several times.
 func TestLineHasTheCallersCode(t *testing.T) {
 	valid, err := proto.Marshal(&tcpshakerv1.StreamCheckRequest{Targets: targetsOf(3)})
 	if err != nil {
@@ -113,8 +114,8 @@ func TestLineHasTheCallersCode(t *testing.T) {
 	}
 }
 
-// TestRoutineCallsAreDebug: calls of grpc.health.v1 and of reflection that went well are for debugging. Those that failed, and all of
-// ShakerService, stay as they are.
+// TestRoutineCallsAreDebug: calls of grpc.health.v1 and of reflection that went well are for
+// debugging. Those that failed, and all of ShakerService, stay as they are.
 func TestRoutineCallsAreDebug(t *testing.T) {
 	var log logBuffer
 	p := serve(t, Config{

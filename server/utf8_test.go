@@ -11,7 +11,8 @@ import (
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
 
-// TestHostNameThatIsNotUTF8: protobuf sends no other strings, so GetVantage would be INTERNAL for every caller.
+// TestHostNameThatIsNotUTF8: protobuf sends no other strings, so GetVantage would be INTERNAL for
+// every caller.
 func TestHostNameThatIsNotUTF8(t *testing.T) {
 	for host, want := range map[string]string{
 		"edge-1":     "edge-1",
@@ -49,8 +50,8 @@ func TestConfigThatIsNotUTF8(t *testing.T) {
 	}
 }
 
-// TestInterfaceThatIsNotUTF8: the kernel lets an interface be called anything. Its name comes into results as the zone of an address, and
-// in what the engine says of an event of this host.
+// TestInterfaceThatIsNotUTF8: the kernel lets an interface be called anything. Its name comes into
+// results as the zone of an address, and in what the engine says of an event of this host.
 func TestInterfaceThatIsNotUTF8(t *testing.T) {
 	router := netip.MustParseAddr("fe80::1").WithZone("w\xfflan0")
 	script := func(p shaker.Probe, _ int) reply {

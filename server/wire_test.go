@@ -105,7 +105,8 @@ func (p *place) post(t *testing.T, method string, body []byte, headers ...string
 	}
 	defer response.Body.Close()
 	got := answer{encoding: response.Header.Get("grpc-encoding")}
-	// An RPC can end before all of its request is sent; then the body ends with an error, behind the trailers.
+	// An RPC can end before all of its request is sent; then the body ends with an error, behind
+	// the trailers.
 	if got.body, err = io.ReadAll(response.Body); err != nil && response.Header.Get("grpc-status") == "" && len(response.Trailer) == 0 {
 		t.Fatal(err)
 	}

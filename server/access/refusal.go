@@ -75,9 +75,11 @@ type Refusal struct {
 	Caller string
 	// Detail is for the log of the operator, never for the caller. It holds no token.
 	Detail string
-	// Limit is the one that is reached: RPCs, targets, or what a rate allows at once. 0 where there is none.
+	// Limit is the one that is reached: RPCs, targets, or what a rate allows at once. 0 where there
+	// is none.
 	Limit int
-	// Need is how many targets a Check has, or handshakes it may need, if that is more than Limit: then no wait helps. Else it is 0.
+	// Need is how many targets a Check has, or handshakes it may need, if that is more than Limit:
+	// then no wait helps. Else it is 0.
 	Need int
 	// Wait is after how long it may be worth trying again. 0: not known, or never.
 	Wait time.Duration

@@ -201,8 +201,9 @@ func (v *View) booked(kind Kind, r quota.Rate, wait time.Duration, ok bool) (tim
 	return 0, v.Refuse(kind, r.Full(), 0)
 }
 
-// Fits returns a *Refusal if a Check of so many targets, which may need so many handshakes, could not be served however long it waited:
-// it has more than its caller may have outstanding, or than a rate allows at once.
+// Fits returns a *Refusal if a Check of so many targets, which may need so many handshakes, could
+// not be served however long it waited: it has more than its caller may have outstanding, or than a
+// rate allows at once.
 func (v *View) Fits(targets, handshakes int) error {
 	if _, limit, _ := v.CallerLimits(); limit > 0 && targets > limit {
 		return v.refuseForGood(TooManyTargets, limit, targets)
@@ -217,8 +218,9 @@ func (v *View) Fits(targets, handshakes int) error {
 	return nil
 }
 
-// Late counts and returns the *Refusal of a Check of n handshakes whose time ran out while it waited for its turn. Its Wait is how long
-// until the rates allow n, and at least a second: how long the RPC that has the turn takes is not known.
+// Late counts and returns the *Refusal of a Check of n handshakes whose time ran out while it
+// waited for its turn. Its Wait is how long until the rates allow n, and at least a second: how
+// long the RPC that has the turn takes is not known.
 func (v *View) Late(n int) *Refusal {
 	kind, limit, wait := CallerRate, v.callerRate().Full(), time.Second
 	if rate := v.serviceRate(); rate.PerSecond > 0 {

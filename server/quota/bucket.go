@@ -98,8 +98,8 @@ func (b *Bucket) put(c charge, now int64) {
 	}
 }
 
-// Until returns how long until a Take of n would have nothing to wait for, if nobody else came: 0 if it has nothing to wait for now,
-// or if n is more than a full bucket has.
+// Until returns how long until a Take of n would have nothing to wait for, if nobody else came: 0
+// if it has nothing to wait for now, or if n is more than a full bucket has.
 func (b *Bucket) Until(r Rate, now time.Time, n int) time.Duration {
 	if !r.limited() || n < 1 || n > r.Full() {
 		return 0
@@ -107,7 +107,8 @@ func (b *Bucket) Until(r Rate, now time.Time, n int) time.Duration {
 	return time.Duration(b.until(r.charge(n), nanos(now)))
 }
 
-// until returns how long until a charge, which is not never, would be taken at once; 0: it would be now.
+// until returns how long until a charge, which is not never, would be taken at once; 0: it would be
+// now.
 func (b *Bucket) until(c charge, now int64) int64 {
 	return max(max(b.empty.Load(), now-c.depth)+c.cost-now, 0)
 }

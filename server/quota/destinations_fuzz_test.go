@@ -34,8 +34,8 @@ func (v *naive) has(buckets map[string]*naiveBucket, r Rate, name string) *naive
 	return b
 }
 
-// refuses returns what Take should: the limit without room, and the time to wait for the rates. timed is false if ports have to be
-// waited for as well, of which the twin keeps no time.
+// refuses returns what Take should: the limit without room, and the time to wait for the rates.
+// timed is false if ports have to be waited for as well, of which the twin keeps no time.
 func (v *naive) refuses(caller string, addrs []netip.AddrPort, n int64) (limit Limit, wait time.Duration, timed bool) {
 	never := Limit(0)
 	rates := func(of Limit, r Rate, buckets map[string]*naiveBucket, name func(netip.AddrPort) string) {

@@ -37,8 +37,8 @@ func (p *ports) lack(l *DestinationLimits, now int64, caller string, addrs []net
 	return all
 }
 
-// touch reports whether the ports of all addrs have room. With keep it then touches them. Without keep it returns what is lacking
-// for that, of all of them.
+// touch reports whether the ports of all addrs have room. With keep it then touches them. Without
+// keep it returns what is lacking for that, of all of them.
 func (p *ports) touch(l *DestinationLimits, now int64, caller string, addrs []netip.AddrPort, keep bool) (all lack, ok bool) {
 	if l.Ports <= 0 || l.Window <= 0 {
 		return lack{}, true

@@ -67,7 +67,8 @@ func (t *table) put(l *DestinationLimits, r Rate, now int64, addrs []netip.AddrP
 	}
 }
 
-// lack returns what is lacking for n at r for each of addrs. Addresses that share a bucket need room together.
+// lack returns what is lacking for n at r for each of addrs. Addresses that share a bucket need
+// room together.
 func (t *table) lack(l *DestinationLimits, r Rate, now int64, addrs []netip.AddrPort, n int) (all lack) {
 	if !r.limited() {
 		return lack{}

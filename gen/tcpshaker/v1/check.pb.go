@@ -298,9 +298,9 @@ const (
 	Reason_REASON_NAME_LOOKUP_FAILED Reason = 22
 	// The service does not probe this address. Nothing was sent.
 	Reason_REASON_POLICY_DENIED Reason = 23
-	// The destination has been probed as often as the operator allows. `detail` says after what time another try succeeds, if
-	// nobody else asks meanwhile. If the target may need more handshakes at once than the operator allows, none does, and
-	// `detail` names both figures.
+	// The destination has been probed as often as the operator allows. `detail` says after what time
+	// another try succeeds, if nobody else asks meanwhile. If the target may need more handshakes at
+	// once than the operator allows, none does, and `detail` names both figures.
 	Reason_REASON_RATE_LIMITED Reason = 24
 	// The name has more than 16 addresses, and those that were not probed could change the verdict: with ADDRESS_POLICY_ALL all
 	// 16 are REACHABLE, or with ADDRESS_POLICY_ANY all are UNREACHABLE. Another try brings the same.

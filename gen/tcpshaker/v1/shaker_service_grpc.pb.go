@@ -57,12 +57,13 @@ const (
 // that cannot be read (not protobuf, a string that is not UTF-8, more than 4 MiB) is refused by gRPC itself, with INTERNAL or
 // RESOURCE_EXHAUSTED, and with neither details nor a request id.
 //
-// Messages may be compressed with gzip (`grpc-encoding: gzip`). The 4 MiB hold for the message as it comes and unpacked. The
-// answer to a compressed request is compressed. A caller without an identity, where the service asks for one, gets
-// UNAUTHENTICATED for a compressed request, grpc.health.v1 and reflection included.
+// Messages may be compressed with gzip (`grpc-encoding: gzip`). The 4 MiB hold for the message as
+// it comes and unpacked. The answer to a compressed request is compressed. A caller without an
+// identity, where the service asks for one, gets UNAUTHENTICATED for a compressed request,
+// grpc.health.v1 and reflection included.
 //
-// A client may send HTTP/2 keepalive pings every 5 s, also while it has no call. Pings that come more often end its
-// connection (GOAWAY, ENHANCE_YOUR_CALM).
+// A client may send HTTP/2 keepalive pings every 5 s, also while it has no call. Pings that come
+// more often end its connection (GOAWAY, ENHANCE_YOUR_CALM).
 type ShakerServiceClient interface {
 	// Check probes a batch of targets once, and answers when all of them are decided.
 	//
@@ -175,12 +176,13 @@ func (c *shakerServiceClient) GetVantage(ctx context.Context, in *GetVantageRequ
 // that cannot be read (not protobuf, a string that is not UTF-8, more than 4 MiB) is refused by gRPC itself, with INTERNAL or
 // RESOURCE_EXHAUSTED, and with neither details nor a request id.
 //
-// Messages may be compressed with gzip (`grpc-encoding: gzip`). The 4 MiB hold for the message as it comes and unpacked. The
-// answer to a compressed request is compressed. A caller without an identity, where the service asks for one, gets
-// UNAUTHENTICATED for a compressed request, grpc.health.v1 and reflection included.
+// Messages may be compressed with gzip (`grpc-encoding: gzip`). The 4 MiB hold for the message as
+// it comes and unpacked. The answer to a compressed request is compressed. A caller without an
+// identity, where the service asks for one, gets UNAUTHENTICATED for a compressed request,
+// grpc.health.v1 and reflection included.
 //
-// A client may send HTTP/2 keepalive pings every 5 s, also while it has no call. Pings that come more often end its
-// connection (GOAWAY, ENHANCE_YOUR_CALM).
+// A client may send HTTP/2 keepalive pings every 5 s, also while it has no call. Pings that come
+// more often end its connection (GOAWAY, ENHANCE_YOUR_CALM).
 type ShakerServiceServer interface {
 	// Check probes a batch of targets once, and answers when all of them are decided.
 	//
