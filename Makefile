@@ -30,6 +30,10 @@ race: ## Run the tests with the race detector
 truth: ## Run the tests that have a long form in it: millions of probes whose truth is known, a minute of idleness (about six minutes)
 	TRUTH=long go test -count=1 -timeout 20m -v -p 1 -run '$(or $(RUN),$(LONG))' ./shaker ./server/shakerd
 
+.PHONY: foreign
+foreign: ## Ask the service with a foreign client, node's grpc-js from npm (needs node 18, npm and a registry): about a minute
+	go test -count=1 -tags foreign -timeout 6m -v ./server/internal/foreign
+
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (10s)
 	@set -e; for pkg in $$(go list ./...); do \
@@ -55,8 +59,8 @@ proto: ## Lint the proto, check its format, and look for breaking changes since 
 
 .PHONY: lint
 lint: proto ## Lint everything: proto, go vet, staticcheck, gofumpt
-	go vet ./...
-	$(STATICCHECK) ./...
+	go vet -tags foreign ./...
+	$(STATICCHECK) -tags foreign ./...
 	@out=$$($(GOFUMPT) -l $$(git ls-files '*.go' | grep -v '^gen/')); if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
 
 .PHONY: drift
