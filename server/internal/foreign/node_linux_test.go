@@ -37,11 +37,12 @@ var checks = []string{
 type verdict struct {
 	Check string
 	Error *string
+	Note  string
 	MS    int
 }
 
-// TestNode: every promise of the service holds for @grpc/grpc-js, whose HTTP/2, gzip, keepalive,
-// deadlines and cancels are not those of grpc-go.
+// TestNode: the service serves @grpc/grpc-js, whose HTTP/2, gzip, keepalive, deadlines and cancels
+// are not those of grpc-go.
 func TestNode(t *testing.T) {
 	service := startService(t)
 	taps := make(map[string]*tap)
@@ -67,11 +68,11 @@ func TestNode(t *testing.T) {
 			v, ok := given[name]
 			switch {
 			case !ok:
-				t.Error("the script did not come to it")
+				t.Error("the script did not make this check")
 			case v.Error != nil:
 				t.Errorf("after %d ms: %s", v.MS, *v.Error)
 			default:
-				t.Logf("%d ms", v.MS)
+				t.Logf("%d ms %s", v.MS, v.Note)
 			}
 		})
 	}
@@ -84,9 +85,9 @@ func TestNode(t *testing.T) {
 	t.Run("messages are compressed", func(t *testing.T) { compressed(t, taps["gzip"]) })
 	for _, channel := range []string{"quiet", "streaming"} {
 		t.Run("pings of "+channel, func(t *testing.T) {
-			// One every 5 s for 45 s. Fewer come from a machine that is busy.
+			// One every 5 s for 45 s. A busy machine sends fewer.
 			if n := taps[channel].client.pings; n < 6 {
-				t.Errorf("the client sent %d pings: nothing is shown of keepalive", n)
+				t.Errorf("the client sent %d pings: too few to test keepalive", n)
 			} else {
 				t.Logf("%d pings", n)
 			}
@@ -117,7 +118,8 @@ func compressed(t *testing.T, p *tap) {
 	}
 }
 
-// install puts the script and the packages that it needs into a directory of the test, and returns it.
+// install puts the script and the packages that it needs into a directory of the test, and returns
+// that directory.
 func install(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -169,8 +171,8 @@ func runScript(t *testing.T, dir string, config any) map[string]verdict {
 	}
 }
 
-// writeDetails writes the descriptors of google.rpc's details to a file, since no package for node
-// that is worth its size has them.
+// writeDetails writes the descriptors of google.rpc's error details to a file, and returns its
+// path. The script needs them to read the details, and no small package for node has them.
 func writeDetails(t *testing.T, dir string) string {
 	t.Helper()
 	set := new(descriptorpb.FileDescriptorSet)

@@ -52,7 +52,7 @@ func startTap(t *testing.T, service string) *tap {
 	return p
 }
 
-// stop waits until the connections have ended, which their client or the service ends.
+// stop waits until the client or the service has ended each connection.
 func (p *tap) stop() {
 	p.listener.Close()
 	p.running.Wait()
@@ -91,7 +91,7 @@ func (p *tap) fail(err error) {
 }
 
 // forward copies from one end to the other until the first ends, and reads what passes. The first
-// bytes are the preface, and no frames.
+// preface bytes are not frames.
 func (p *tap) forward(to, from net.Conn, sent *side, preface int) {
 	frames, w := io.Pipe()
 	read := make(chan struct{})
@@ -135,7 +135,7 @@ func (p *tap) read(r io.Reader, sent *side, preface int) error {
 		case *http2.GoAwayFrame:
 			sent.goAways = append(sent.goAways, fmt.Sprintf("%v %q", f.ErrCode, f.DebugData()))
 		case *http2.MetaHeadersFrame:
-			if id := f.StreamID; !begun[id] { // the second are trailers
+			if id := f.StreamID; !begun[id] { // later ones are trailers
 				begun[id] = true
 				sent.encodings[encodingOf(f)]++
 			}
@@ -155,8 +155,8 @@ func encodingOf(headers *http2.MetaHeadersFrame) string {
 	return ""
 }
 
-// messages counts the whole gRPC messages at the beginning of body, and returns the rest. Each begins
-// with a flag, which is 1 for a compressed one, and its length in four bytes.
+// messages counts the complete gRPC messages at the beginning of body, and returns the rest. Each
+// begins with a flag, which is 1 for a compressed one, and its length in four bytes.
 func (s *side) messages(body []byte) []byte {
 	const prefix = 5
 	for len(body) >= prefix {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// openPort returns a port of loopback where a listener has a long queue, from which nothing is taken.
+// openPort returns a port of loopback with a listener, from whose queue nothing is taken.
 func openPort(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
