@@ -7,6 +7,9 @@
 // SIGTERM or SIGINT ends it in order: grpc.health.v1 says NOT_SERVING, nothing new is taken, running RPCs have --grace to
 // end, then streams are told UNAVAILABLE. A second signal ends it at once.
 //
+// The log goes to standard error through a bounded queue. A reader that is slow, stuck or gone costs lines of the log, which are
+// counted, and nothing else. At exit the queue has a second to be written.
+//
 // The exit code is 0 after an end in order, 1 for a failure at run time or an end by a second signal, 2 for a wrong use of
 // flags.
 package main

@@ -21,8 +21,15 @@ func main() {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	// Nobody's SIGHUP ends the process, however early; startReloads takes those that mean something.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
-	ctx := endBySignal(context.Background(), signals, os.Exit)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	// By default Go lets SIGPIPE end a process that writes to a standard stream which nobody reads.
+	signal.Ignore(syscall.SIGPIPE)
+	c := newCommand(os.Stdout, os.Stderr)
+	logGRPC(c.log)
+	ctx := endBySignal(context.Background(), signals, func(code int) {
+		c.end(nil, false)
+		os.Exit(code)
+	})
+	os.Exit(c.run(ctx, os.Args[1:]))
 }
 
 // spareProcessor gives the scheduler one processor more than there are cores. The engine runs one loop per core; without a

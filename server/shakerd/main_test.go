@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"testing"
 
@@ -17,6 +18,11 @@ func TestMain(m *testing.M) {
 		return
 	}
 	goleak.VerifyTestMain(m)
+}
+
+// run runs the command in this process, and returns its exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return newCommand(stdout, stderr).run(ctx, args)
 }
 
 func TestEndBySignal(t *testing.T) {

@@ -23,42 +23,89 @@ import (
 // usageError is an error of whoever wrote the command line.
 type usageError struct{ error }
 
-// run is the command without its process: it serves until ctx ends, and returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+// command is shakerd without its process. Make one with newCommand, and run it once.
+type command struct {
+	stdout, stderr io.Writer
+	log            *logQueue // before stderr
+}
+
+func newCommand(stdout, stderr io.Writer) *command {
+	return &command{stdout: stdout, stderr: stderr, log: newLogQueue(stderr)}
+}
+
+// run serves until ctx ends, and returns the exit code.
+func (c *command) run(ctx context.Context, args []string) int {
 	s, err := loadSettings(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, usage)
-		return exitOK
-	case err == nil && s.version:
-		fmt.Fprintln(stdout, versionLine())
-		return exitOK
-	case err == nil && s.checkConfig:
+		fmt.Fprint(c.stdout, usage)
+		err = nil
+	case err != nil:
+	case s.version:
+		fmt.Fprintln(c.stdout, versionLine())
+	case s.checkConfig:
 		for _, w := range s.warnings {
-			fmt.Fprintf(stdout, "warning: %s\n", w)
+			fmt.Fprintf(c.stdout, "warning: %s\n", w)
 		}
-		fmt.Fprintf(stdout, "%s: OK\n", s.config)
-		return exitOK
-	case err == nil:
+		fmt.Fprintf(c.stdout, "%s: OK\n", s.config)
+	default:
+		c.log.logJSON.Store(s.logJSON)
 		level := new(slog.LevelVar)
 		level.Set(s.logLevel)
-		err = serve(ctx, args, s, newLogger(s.options, level, stderr), level)
+		err = serve(ctx, args, s, newLogger(s.options, level, c.log), level, c.log.Dropped)
 	}
-	if err == nil {
+	c.end(err, s != nil && s.checkConfig)
+	switch {
+	case err == nil:
 		return exitOK
-	}
-	for _, text := range allTexts(err) {
-		fmt.Fprintf(stderr, "shakerd: %s\n", text)
-	}
-	if _, ok := errors.AsType[usageError](err); ok {
-		fmt.Fprintln(stderr, "shakerd -h tells the flags")
+	case isUsage(err):
 		return exitUsage
+	default:
+		return exitFailure
 	}
-	return exitFailure
 }
 
-// serve puts the rooms together, and takes them apart in the opposite order.
-func serve(ctx context.Context, args []string, o *settings, log *slog.Logger, level *slog.LevelVar) (err error) {
+// end writes the rest of the log, and then err. It takes at most flushTime, unless patient is set.
+func (c *command) end(err error, patient bool) {
+	ctx := context.Background()
+	if !patient {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, flushTime)
+		defer cancel()
+	}
+	if !c.log.Close(ctx) || err == nil {
+		return
+	}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		c.tell(err)
+	}()
+	select {
+	case <-written:
+	case <-ctx.Done():
+	}
+}
+
+// tell writes err to standard error.
+func (c *command) tell(err error) {
+	for _, text := range allTexts(err) {
+		fmt.Fprintf(c.stderr, "shakerd: %s\n", text)
+	}
+	if isUsage(err) {
+		fmt.Fprintln(c.stderr, "shakerd -h tells the flags")
+	}
+}
+
+func isUsage(err error) bool {
+	_, ok := errors.AsType[usageError](err)
+	return ok
+}
+
+// serve puts the rooms together, and takes them apart in the opposite order. dropped counts the lines that log lacks.
+func serve(
+	ctx context.Context, args []string, o *settings, log *slog.Logger, level *slog.LevelVar, dropped func() uint64,
+) (err error) {
 	endpoints, err := endpointsOf(ctx, o.listen, resolve.Default())
 	if err != nil {
 		return err
@@ -124,7 +171,7 @@ func serve(ctx context.Context, args []string, o *settings, log *slog.Logger, le
 	defer stopWarnings()
 	reloads := startReloads(ctx, args, o, control, level, log)
 	defer reloads.stop()
-	scrapes.tell(control.Stats, reloads.Stats)
+	scrapes.tell(control.Stats, reloads.Stats, dropped)
 	notify(ctx, log, daemon.SdNotifyReady)
 	err = scrapes.run(ctx, log, func(ctx context.Context) error {
 		context.AfterFunc(ctx, func() { notify(ctx, log, daemon.SdNotifyStopping) })
@@ -190,12 +237,4 @@ func warnOfAddressBound(ctx context.Context, log *slog.Logger, o *settings, stat
 		why = "--max-in-flight-per-address is less than one for each shard"
 	}
 	log.LogAttrs(ctx, slog.LevelWarn, why, slog.Int("asked", o.maxPerAddress), slog.Int("in_force", stats.MaxInFlightPerTarget))
-}
-
-func newLogger(o *options, level slog.Leveler, w io.Writer) *slog.Logger {
-	handler := &slog.HandlerOptions{Level: level}
-	if o.logJSON {
-		return slog.New(slog.NewJSONHandler(w, handler))
-	}
-	return slog.New(slog.NewTextHandler(w, handler))
 }

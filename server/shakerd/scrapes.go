@@ -74,13 +74,14 @@ func (s *scrapes) watch(c *server.Config) {
 	c.Registered = s.metrics.Registered
 }
 
-// tell adds what is decided of callers, and what becomes of the configuration.
-func (s *scrapes) tell(decided func() access.Stats, reloads func() metrics.Reloads) {
+// tell adds what is decided of callers, what becomes of the configuration, and how many lines the log lacks.
+func (s *scrapes) tell(decided func() access.Stats, reloads func() metrics.Reloads, dropped func() uint64) {
 	if s == nil {
 		return
 	}
 	s.metrics.Access(decided)
 	s.metrics.Reloads(reloads)
+	s.metrics.Log(dropped)
 }
 
 // address is what the log says of where /metrics is; nothing, where it is nowhere.

@@ -33,14 +33,14 @@ type settings struct {
 }
 
 // loadSettings reads the file that the command line names, if any, and all that it names. Errors are usageErrors, and joined where
-// there are several.
+// there are several. Where the file is wrong the settings hold the command line; where that is wrong they are nil.
 func loadSettings(args []string) (*settings, error) {
 	o, err := parseFlags(args)
-	if err != nil || o.version {
-		return &settings{options: o}, err
+	if err != nil {
+		return nil, err
 	}
 	s := &settings{options: o}
-	if o.config == "" {
+	if o.config == "" || o.version {
 		return s, nil
 	}
 	before := stampsOf([]string{o.config})
@@ -50,7 +50,7 @@ func loadSettings(args []string) (*settings, error) {
 			_, errs := loadTLS(o.config, faulty.Listen)
 			err = errors.Join(append([]error{err}, errs...)...)
 		}
-		return nil, usageError{err}
+		return s, usageError{err}
 	}
 	s.warnings = file.Warnings
 	s.files = file.Files()
@@ -58,7 +58,7 @@ func loadSettings(args []string) (*settings, error) {
 	maps.Copy(s.stamps, before)
 	o.fill(file)
 	if err := s.read(file); err != nil {
-		return nil, usageError{err}
+		return s, usageError{err}
 	}
 	return s, nil
 }
