@@ -14,6 +14,10 @@ const (
 	// default rate and timeout need 40,000.
 	maxProbes = 65536
 
+	// fewProbes is how many handshakes in flight an operator should have. If RLIMIT_NOFILE leaves fewer, and fewer than were asked
+	// for, shakerd warns at the start.
+	fewProbes = 1000
+
 	// lookupFDs is how many descriptors one lookup may hold: a socket for A and one for AAAA.
 	lookupFDs = 2
 
@@ -42,6 +46,11 @@ func budgetOf(fds int, scraped bool) budget {
 		b.reserved += scrapeFDs
 	}
 	return b
+}
+
+// enoughFDs returns a limit of descriptors that leaves places for so many probes.
+func enoughFDs(probes int, scraped bool) int {
+	return probes + budgetOf(math.MaxInt32, scraped).reserved
 }
 
 // clampFDs makes an int of a limit that may be RLIM_INFINITY.

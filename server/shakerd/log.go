@@ -50,7 +50,22 @@ func logGRPC(w io.Writer) {
 func newLogger(o *options, level slog.Leveler, w io.Writer) *slog.Logger {
 	handler := &slog.HandlerOptions{Level: level}
 	if o.logJSON {
+		handler.ReplaceAttr = durationText
 		return slog.New(slog.NewJSONHandler(w, handler))
 	}
 	return slog.New(slog.NewTextHandler(w, handler))
+}
+
+// durationText makes text of a duration, such as "12.3ms", as slog's text form has it. Its JSON form has a bare number of
+// nanoseconds.
+func durationText(_ []string, a slog.Attr) slog.Attr {
+	switch a.Value.Kind() {
+	case slog.KindDuration:
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	case slog.KindAny:
+		if level, ok := a.Value.Any().(slog.Level); ok { // else slog makes its text by way of encoding/json
+			a.Value = slog.StringValue(level.String())
+		}
+	}
+	return a
 }

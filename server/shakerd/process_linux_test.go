@@ -168,6 +168,32 @@ func TestConnectionsLeaveDescriptors(t *testing.T) {
 	p.signal(t, syscall.SIGTERM)
 }
 
+// TestFewDescriptors: the log warns of them, and what it says to do helps.
+func TestFewDescriptors(t *testing.T) {
+	limited := func(files string) (start, after line) {
+		p, start := spawn(t, nil, []string{"/bin/sh", "-c", `ulimit -n ` + files + ` && exec "$0" "$@"`}, "--listen", "127.0.0.1:0",
+			"--max-in-flight", "1500")
+		p.signal(t, syscall.SIGTERM)
+		after = <-p.log // the line behind the start, which is a warning or "shutting down"
+		if code := p.exit(t); code != exitOK {
+			t.Errorf("exit %d, want %d", code, exitOK)
+		}
+		return start, after
+	}
+	start, warning := limited("100")
+	if warning.Level != "WARN" || start.MaxInFlight >= fewProbes {
+		t.Fatalf("%d in flight, and then %s", start.MaxInFlight, warning.Raw)
+	}
+	_, after, ok := strings.Cut(warning.Raw, "ulimit -n ")
+	if !ok {
+		t.Fatalf("it does not say what to do: %s", warning.Raw)
+	}
+	files, _, _ := strings.Cut(after, ",")
+	if start, warning := limited(files); start.MaxInFlight != 1500 || warning.Level == "WARN" {
+		t.Errorf("with %s files %d in flight, want 1500; and then %s", files, start.MaxInFlight, warning.Raw)
+	}
+}
+
 // TestSoftLimit: the bound of probes in flight follows the hard limit of RLIMIT_NOFILE, whatever the soft one was.
 func TestSoftLimit(t *testing.T) {
 	p, start := spawn(t, nil, []string{"/bin/sh", "-c", `ulimit -S -n 256 && ulimit -H -n 2048 && exec "$0" "$@"`},

@@ -217,14 +217,36 @@ func logStart(
 			slog.String("why", stats.ModeDetail))
 	}
 	warnOfAddressBound(ctx, log, o, &stats)
-	if b := stats.InFlightBound; stats.MaxInFlight < o.maxInFlight {
-		leaver := "RLIMIT_NOFILE leaves"
-		if b.Memory < b.Descriptors {
-			leaver = "half of tcp_mem's pressure threshold"
-		}
-		log.LogAttrs(ctx, slog.LevelWarn, "--max-in-flight is more than "+leaver,
-			slog.Int("asked", o.maxInFlight), slog.Int("in_force", stats.MaxInFlight), slog.String("why", stats.MaxInFlightDetail))
+	warnOfInFlightBound(ctx, log, o, &stats, scrapes != nil)
+}
+
+// warnOfInFlightBound warns if fewer handshakes may be in flight than were asked for, or if descriptors leave few.
+func warnOfInFlightBound(ctx context.Context, log *slog.Logger, o *settings, stats *shaker.Stats, scraped bool) {
+	bound := stats.InFlightBound
+	byDescriptors := bound.Descriptors <= bound.Memory
+	var text string
+	var attrs []slog.Attr
+	wanted := o.maxInFlight
+	switch {
+	case stats.MaxInFlight < wanted && byDescriptors:
+		text = "--max-in-flight is more than RLIMIT_NOFILE leaves"
+	case stats.MaxInFlight < wanted:
+		text = "--max-in-flight is more than half of tcp_mem's pressure threshold"
+	case wanted == 0 && byDescriptors && stats.MaxInFlight < fewProbes:
+		text = "RLIMIT_NOFILE leaves few handshakes in flight"
+	default:
+		return
 	}
+	if wanted > 0 {
+		attrs = append(attrs, slog.Int("asked", wanted))
+	}
+	attrs = append(attrs, slog.Int("in_force", stats.MaxInFlight), slog.String("why", stats.MaxInFlightDetail))
+	if byDescriptors {
+		files := enoughFDs(cmp.Or(wanted, maxProbes), scraped)
+		attrs = append(attrs, slog.String("do",
+			fmt.Sprintf("raise RLIMIT_NOFILE to %d (ulimit -n %[1]d, or LimitNOFILE=%[1]d in the systemd unit)", files)))
+	}
+	log.LogAttrs(ctx, slog.LevelWarn, text, attrs...)
 }
 
 // warnOfAddressBound warns if fewer handshakes may be in flight to one ip:port than were asked for.

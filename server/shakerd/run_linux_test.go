@@ -131,7 +131,7 @@ func TestWarnings(t *testing.T) {
 		warns string // empty: nothing
 	}{
 		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 10}, 10, 0, ""},
-		{shaker.Stats{Mode: shaker.Fresh, ModeDetail: "an old kernel", MaxInFlight: 10}, 0, 0, "an old kernel"},
+		{shaker.Stats{Mode: shaker.Fresh, ModeDetail: "an old kernel", MaxInFlight: fewProbes}, 0, 0, "an old kernel"},
 		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 9, MaxInFlightDetail: "9: so", InFlightBound: shaker.InFlightBound{
 			Asked: 10, Descriptors: 9, Memory: 11,
 		}}, 10, 0, `--max-in-flight is more than RLIMIT_NOFILE leaves" asked=10 in_force=9 why="9: so"`},
@@ -139,11 +139,24 @@ func TestWarnings(t *testing.T) {
 			Asked: 10, Descriptors: 9, Memory: 8,
 		}}, 10, 0, "--max-in-flight is more than half of tcp_mem's pressure threshold"},
 		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 9, InFlightBound: shaker.InFlightBound{
-			Asked: 65536, Descriptors: 9, Memory: 11,
+			Asked: 65536, Descriptors: 11, Memory: 9,
 		}}, 0, 0, ""},
-		{shaker.Stats{Mode: shaker.Reuse, MaxInFlightPerTarget: 50}, 0, 50, ""},
-		{shaker.Stats{Mode: shaker.Reuse, MaxInFlightPerTarget: 4}, 0, 2, "less than one for each shard\" asked=2 in_force=4"},
-		{shaker.Stats{Mode: shaker.Reuse, MaxInFlightPerTarget: 50}, 0, 51, "half the range of local ports\" asked=51 in_force=50"},
+		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 9, InFlightBound: shaker.InFlightBound{
+			Asked: 10, Descriptors: 9, Memory: 11,
+		}}, 10, 0, `do="raise RLIMIT_NOFILE to 1674 (ulimit -n 1674, or LimitNOFILE=1674 in the systemd unit)"`},
+		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 999, MaxInFlightDetail: "999: so", InFlightBound: shaker.InFlightBound{
+			Asked: 65536, Descriptors: 999, Memory: 2000,
+		}}, 0, 0, `msg="RLIMIT_NOFILE leaves few handshakes in flight" in_force=999 why="999: so" ` +
+			`do="raise RLIMIT_NOFILE to 67200 (ulimit -n 67200, or LimitNOFILE=67200 in the systemd unit)"`},
+		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 1000, InFlightBound: shaker.InFlightBound{
+			Asked: 65536, Descriptors: 1000, Memory: 2000,
+		}}, 0, 0, ""},
+		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: 5, InFlightBound: shaker.InFlightBound{
+			Asked: 5, Descriptors: 900, Memory: 2000,
+		}}, 5, 0, ""},
+		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: fewProbes, MaxInFlightPerTarget: 50}, 0, 50, ""},
+		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: fewProbes, MaxInFlightPerTarget: 4}, 0, 2, "less than one for each shard\" asked=2 in_force=4"},
+		{shaker.Stats{Mode: shaker.Reuse, MaxInFlight: fewProbes, MaxInFlightPerTarget: 50}, 0, 51, "half the range of local ports\" asked=51 in_force=50"},
 	} {
 		var log bytes.Buffer
 		o := &settings{options: &options{maxInFlight: tt.asked, maxPerAddress: tt.each}}
