@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
 	"os/signal"
 	"strings"
@@ -19,11 +17,12 @@ import (
 )
 
 const (
-	// lookEvery is how often the files are looked at, by their modification times.
+	// lookEvery is how often the files are looked at, by their stamps.
 	lookEvery = 10 * time.Second
 
 	// settled is how long a file must have been left alone before it is read without having been asked to: an editor or a copy
-	// that writes in place may be half-way. (Who renames a finished file over the old one need not care.)
+	// that writes in place may be half-way, and a new certificate may be there before its key. (Who renames one finished file over
+	// the old one need not care.)
 	settled = 2 * time.Second
 )
 
@@ -189,45 +188,4 @@ func (r *reloader) logFailure(ctx context.Context, why string, err error) {
 	}
 	r.log.LogAttrs(ctx, slog.LevelError, "the configuration was not loaded; what was loaded before stays in force",
 		slog.String("why", why))
-}
-
-// stamps tell whether files have changed, by what stat(2) says of each.
-type stamps map[string]stamp
-
-type stamp struct {
-	modified time.Time
-	size     int64
-	missing  bool
-}
-
-func stampsOf(files []string) stamps {
-	s := make(stamps, len(files))
-	for _, file := range files {
-		info, err := os.Stat(file) // of what a link leads to
-		switch {
-		case err == nil:
-			s[file] = stamp{modified: info.ModTime(), size: info.Size()}
-		case errors.Is(err, fs.ErrNotExist):
-			s[file] = stamp{missing: true}
-		default:
-			s[file] = stamp{size: -1}
-		}
-	}
-	return s
-}
-
-func (s stamps) equal(other stamps) bool {
-	return maps.EqualFunc(s, other, func(a, b stamp) bool {
-		return a.modified.Equal(b.modified) && a.size == b.size && a.missing == b.missing
-	})
-}
-
-// youngerThan reports whether a file was modified after t.
-func (s stamps) youngerThan(t time.Time) bool {
-	for _, one := range s {
-		if one.modified.After(t) {
-			return true
-		}
-	}
-	return false
 }
