@@ -24,14 +24,17 @@ const lastGrace = 5 * time.Second
 // Run serves ShakerService, grpc.health.v1 (for "" and "tcpshaker.v1.ShakerService") and reflection (v1 and v1alpha) on all
 // of listeners, which it closes, until ctx ends. Then it shuts down in this order, and returns nil:
 //
-//  1. grpc.health.v1 says NOT_SERVING, and no new connection or RPC is taken (GracefulStop);
-//  2. after grace, which may be 0, or when no RPC of ShakerService runs any more, running streams of all services end with
+//  1. grpc.health.v1 says NOT_SERVING, in running Watches too. For Config.DrainDelay new RPCs are
+//     still served;
+//  2. no new connection or RPC is taken (GracefulStop);
+//  3. after grace, which may be 0, or when no RPC of ShakerService runs any more, running streams of all services end with
 //     UNAVAILABLE (Drain);
-//  3. after 5 s more, what still runs is canceled (Stop).
+//  4. after 5 s more, what still runs is canceled (Stop).
 //
-// It goes on to the next step early where nothing runs any more. When Run returns no RPC uses the Prober, which may be closed
-// then. An error is that of a listener that failed, or that there was none; it ends the service in the same order. Call it
-// once.
+// From step 2 on it goes on to the next step early where nothing runs any more. When Run returns no
+// RPC uses the Prober, which may be closed then. An error is that of a listener that failed, or that
+// there was none. It ends the service in the same order, without or within the delay of step 1. Call
+// it once.
 func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...net.Listener) error {
 	if len(listeners) == 0 {
 		return errors.New("server: no listener")
@@ -69,8 +72,16 @@ func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...net.
 	case err = <-served: // before a stop that is always an error
 		running--
 	}
-	s.log.Info("shutting down", slog.Duration("grace", grace))
+	s.log.Info("shutting down", slog.Duration("drain_delay", s.drainDelay), slog.Duration("grace", grace))
 	status.Shutdown()
+	if err == nil && s.drainDelay > 0 {
+		select {
+		case <-time.After(s.drainDelay):
+			s.log.Info("draining")
+		case err = <-served:
+			running--
+		}
+	}
 	s.stop(g, grace)
 	for range running {
 		err = errors.Join(err, <-served)

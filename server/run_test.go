@@ -227,6 +227,108 @@ func TestShutdownInOrder(t *testing.T) {
 	}
 }
 
+// TestDrainDelay: once the context has ended, health says NOT_SERVING to everybody, in running Watches too, and RPCs are served all
+// the same, on old and new connections. A listener that fails ends the delay.
+func TestDrainDelay(t *testing.T) {
+	s, err := New(Config{Prober: always(open()), Logger: quiet, DrainDelay: 5 * time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, bad := listen(t, "tcp", "127.0.0.1:0"), listen(t, "tcp", "127.0.0.1:0")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx, time.Minute, good, bad) }()
+	connect := func() *grpc.ClientConn {
+		conn, err := grpc.NewClient(good.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	services := []string{"", "tcpshaker.v1.ShakerService"}
+	old := connect()
+	var watches []grpc.ServerStreamingClient[healthpb.HealthCheckResponse]
+	for _, service := range services {
+		watch, err := healthpb.NewHealthClient(old).Watch(t.Context(), &healthpb.HealthCheckRequest{Service: service})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := watch.Recv(); err != nil || got.Status != healthpb.HealthCheckResponse_SERVING {
+			t.Fatal(got, err)
+		}
+		watches = append(watches, watch)
+	}
+	stop()
+	for i, watch := range watches {
+		if got, err := watch.Recv(); err != nil || got.Status != healthpb.HealthCheckResponse_NOT_SERVING {
+			t.Errorf("the watch of %q: %v, %v", services[i], got, err)
+		}
+	}
+	for _, conn := range []*grpc.ClientConn{old, connect()} {
+		for _, service := range services {
+			got, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: service})
+			if err != nil || got.Status != healthpb.HealthCheckResponse_NOT_SERVING {
+				t.Errorf("health of %q: %v, %v", service, got, err)
+			}
+		}
+		client := tcpshakerv1.NewShakerServiceClient(conn)
+		if got := check(t.Context(), t, client, "192.0.2.1:80", nil); got.Verdict != reachable {
+			t.Errorf("Check: %v", got)
+		}
+		stream, err := client.StreamCheck(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Send(&tcpshakerv1.StreamCheckRequest{Targets: []string{"192.0.2.1:80"}}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := stream.Recv(); err != nil || len(got.Results) != 1 || got.Results[0].Verdict != reachable {
+			t.Errorf("StreamCheck: %v, %v", got, err)
+		}
+		if err := stream.CloseSend(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("Run returned %v within the delay", err)
+	default:
+	}
+	bad.Close()
+	if err := <-done; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Run: %v, want the listener's error", err)
+	}
+}
+
+// TestDrainDelayPasses: the shutdown goes on when the delay is over, in a service that nobody uses too; and a service whose listener
+// has failed does not wait.
+func TestDrainDelayPasses(t *testing.T) {
+	const delay = 50 * time.Millisecond
+	_, stop, done := runServer(t, Config{Prober: always(open()), DrainDelay: delay}, time.Hour)
+	began := time.Now()
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if took := time.Since(began); took < delay {
+		t.Errorf("Run returned after %v, within the delay of %v", took, delay)
+	}
+	s, err := New(Config{Prober: always(open()), Logger: quiet, DrainDelay: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := listen(t, "tcp", "127.0.0.1:0")
+	bad.Close()
+	if err := s.Run(t.Context(), 0, bad); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Run: %v", err)
+	}
+	if _, err := New(Config{Prober: always(open()), DrainDelay: -1}); err == nil {
+		t.Error("a delay below 0 is no error")
+	}
+}
+
 // TestWatchesDoNotHoldUpAShutdown: health watches and reflection streams last as long as their callers like. Where nothing else
 // runs they are told UNAVAILABLE at once, and nobody waits out the grace.
 func TestWatchesDoNotHoldUpAShutdown(t *testing.T) {

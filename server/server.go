@@ -65,6 +65,10 @@ type Config struct {
 	// Limits are the bounds in force. Zero fields mean their defaults.
 	Limits Limits
 
+	// DrainDelay is how long Run goes on serving new RPCs once its context has ended and grpc.health.v1 says NOT_SERVING. It gives
+	// load balancers time to send new RPCs elsewhere. 0: none. Less than 0 is an error.
+	DrainDelay time.Duration
+
 	// Logger gets one line per RPC that ends (see audit.go), where Options are used, and the stacks of panics. nil:
 	// slog.Default().
 	Logger *slog.Logger
@@ -94,6 +98,8 @@ type Server struct {
 	limits  Limits
 	log     *slog.Logger
 
+	drainDelay time.Duration
+
 	outerUnary  []grpc.UnaryServerInterceptor
 	outerStream []grpc.StreamServerInterceptor
 	registered  func(reflection.ServiceInfoProvider) // never nil
@@ -106,8 +112,8 @@ type Server struct {
 	untold atomic.Uint64 // such lines left out since the last
 }
 
-// New returns a Server for c. It fails if c has no Prober, if a limit is out of range, if Name,
-// Version or Labels are not UTF-8, and if c has no Name and the host's cannot be read.
+// New returns a Server for c. It fails if c has no Prober, if a limit or DrainDelay is out of range,
+// if Name, Version or Labels are not UTF-8, and if c has no Name and the host's cannot be read.
 func New(c Config) (*Server, error) {
 	if c.Prober == nil {
 		return nil, errors.New("server: no prober")
@@ -115,6 +121,9 @@ func New(c Config) (*Server, error) {
 	limits := c.Limits.withDefaults()
 	if err := limits.validate(); err != nil {
 		return nil, fmt.Errorf("server: limits: %w", err)
+	}
+	if c.DrainDelay < 0 {
+		return nil, fmt.Errorf("server: drain delay %v: must not be below 0", c.DrainDelay)
 	}
 	name, err := placeName(c.Name, os.Hostname)
 	if err != nil {
@@ -161,6 +170,8 @@ func New(c Config) (*Server, error) {
 		version: c.Version,
 		limits:  limits,
 		log:     c.Logger,
+
+		drainDelay: c.DrainDelay,
 
 		outerUnary:  slices.Clone(c.UnaryInterceptors),
 		outerStream: slices.Clone(c.StreamInterceptors),

@@ -24,6 +24,7 @@ type Config struct {
 	// 0 to 65,535; 0: shaker.DefaultMaxInFlightPerAddress. Flag --max-in-flight-per-address
 	MaxInFlightPerAddress *int
 	Shards                *int           // 0 to shaker.MaxShards; 0: one for each core. Flag --shards
+	DrainDelay            *time.Duration // 0 to MaxDrainDelay. Flag --drain-delay
 	Grace                 *time.Duration // 0 to 24 h. Flag --grace
 
 	NameCache         *time.Duration // 0 to MaxNameCache; 0: answers are not used again. Flag --name-cache

@@ -162,6 +162,7 @@ func (w *twin) config() *Config {
 		w.line(0, "name_cache_failures: %v", *set(&c.NameCacheFailures, time.Duration(w.between(0, 3600))*time.Second))
 	}
 	if w.often() {
+		w.line(0, "drain_delay: %v", *set(&c.DrainDelay, time.Duration(w.between(0, 300))*time.Second))
 		w.line(0, "grace: %v", *set(&c.Grace, time.Duration(w.between(0, 86400))*time.Second))
 	}
 	if w.often() {

@@ -20,12 +20,12 @@ func TestNotNamed(t *testing.T) {
 	if want := (Config{Path: "f", Reflection: ReflectionCallers, Audit: AuditRPCs}); !reflect.DeepEqual(*c, want) {
 		t.Errorf("%+v", c)
 	}
-	c, err = Parse("f", []byte("insecure: false\nrate: 0\nmax_in_flight: 0\nmax_in_flight_per_address: 0\nshards: 0\ngrace: 0s\nlabels: {}\nlog_level: info\n"))
+	c, err = Parse("f", []byte("insecure: false\nrate: 0\nmax_in_flight: 0\nmax_in_flight_per_address: 0\nshards: 0\ndrain_delay: 0s\ngrace: 0s\nlabels: {}\nlog_level: info\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Insecure == nil || c.Rate == nil || c.MaxInFlight == nil || c.MaxInFlightPerAddress == nil || c.Shards == nil || c.Grace == nil || c.Labels == nil ||
-		c.LogLevel == nil || *c.Insecure || *c.Rate != 0 || *c.MaxInFlight != 0 || *c.MaxInFlightPerAddress != 0 || *c.Shards != 0 || *c.Grace != 0 || *c.LogLevel != 0 {
+	if c.Insecure == nil || c.Rate == nil || c.MaxInFlight == nil || c.MaxInFlightPerAddress == nil || c.Shards == nil || c.DrainDelay == nil || c.Grace == nil || c.Labels == nil ||
+		c.LogLevel == nil || *c.Insecure || *c.Rate != 0 || *c.MaxInFlight != 0 || *c.MaxInFlightPerAddress != 0 || *c.Shards != 0 || *c.DrainDelay != 0 || *c.Grace != 0 || *c.LogLevel != 0 {
 		t.Errorf("%+v", c)
 	}
 }

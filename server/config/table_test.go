@@ -103,7 +103,7 @@ var errorTable = []struct{ name, file, want string }{
 	},
 	{
 		"unknown key, far", "frobnicate: 1\n",
-		`1:1: unknown key "frobnicate": known here are listen, insecure, metrics_listen, name, labels, rate, max_in_flight, max_in_flight_per_address, shards, name_cache, name_cache_failures, grace, log_format, log_level, reflection, audit, callers, limits`,
+		`1:1: unknown key "frobnicate": known here are listen, insecure, metrics_listen, name, labels, rate, max_in_flight, max_in_flight_per_address, shards, name_cache, name_cache_failures, drain_delay, grace, log_format, log_level, reflection, audit, callers, limits`,
 	},
 	{
 		"unknown key below", "listen:\n- adress: 127.0.0.1:1\n",
@@ -111,7 +111,7 @@ var errorTable = []struct{ name, file, want string }{
 	},
 	{
 		"unknown long key", "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk: 1\n",
-		`1:1: unknown key "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk…": known here are listen, insecure, metrics_listen, name, labels, rate, max_in_flight, max_in_flight_per_address, shards, name_cache, name_cache_failures, grace, log_format, log_level, reflection, audit, callers, limits`,
+		`1:1: unknown key "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk…": known here are listen, insecure, metrics_listen, name, labels, rate, max_in_flight, max_in_flight_per_address, shards, name_cache, name_cache_failures, drain_delay, grace, log_format, log_level, reflection, audit, callers, limits`,
 	},
 	{
 		"doubled key", "rate: 1\nname: a\nrate: 2\n",
@@ -268,6 +268,14 @@ var errorTable = []struct{ name, file, want string }{
 	{
 		"shards signed", "shards: +1\n",
 		"1:9: shards must be a whole number from 0 to 256, in decimal digits, and is +1",
+	},
+	{
+		"drain_delay beyond", "drain_delay: 5m1s\n",
+		`1:14: drain_delay must be a duration from 0s to 5m, such as 10s or 1m30s, and is "5m1s"`,
+	},
+	{
+		"drain_delay negative", "drain_delay: -1s\n",
+		`1:14: drain_delay must be a duration from 0s to 5m, such as 10s or 1m30s, and is "-1s"`,
 	},
 	{
 		"grace number", "grace: 10\n",

@@ -14,6 +14,9 @@ const (
 	maxMaxInFlight = 1 << 20
 	maxGrace       = 24 * time.Hour
 
+	// MaxDrainDelay is the longest time for which calls are still served after SIGTERM.
+	MaxDrainDelay = 5 * time.Minute
+
 	// MaxNameCache is the longest time for which answers about names may be used again.
 	MaxNameCache = time.Hour
 )
@@ -36,6 +39,9 @@ var configFields = []field[Config]{
 	{name: "name_cache", read: func(r *reader, c *Config, v value) { c.NameCache = pointer(r.duration(v, 0, MaxNameCache)) }},
 	{name: "name_cache_failures", read: func(r *reader, c *Config, v value) {
 		c.NameCacheFailures = pointer(r.duration(v, 0, MaxNameCache))
+	}},
+	{name: "drain_delay", read: func(r *reader, c *Config, v value) {
+		c.DrainDelay = pointer(r.duration(v, 0, MaxDrainDelay))
 	}},
 	{name: "grace", read: func(r *reader, c *Config, v value) { c.Grace = pointer(r.duration(v, 0, maxGrace)) }},
 	{name: "log_format", read: func(r *reader, c *Config, v value) { c.LogFormat = pointer(r.oneOf(v, "text", "json")) }},

@@ -49,7 +49,9 @@ shakerd serves tcpshaker.v1.ShakerService over gRPC: whether TCP targets answer,
   --name-cache D       how long an answer about a name is used again, for all callers; 0: not at all (default 5s)
   --name-cache-failures D
                        the same for a name lookup that failed (default 1s)
-  --grace D            how long running calls may take after SIGTERM, such as 30s (default 10s)
+  --drain-delay D      after SIGTERM, how long new calls are still served while health says NOT_SERVING, such as 10s;
+                       at most 5m (default 0s)
+  --grace D            how long running calls may take after SIGTERM and --drain-delay, such as 30s (default 10s)
   --log-format F       text or json (default text)
   --log-level L        debug, info, warn or error (default info)
   --version            print the version and exit
@@ -74,6 +76,7 @@ type options struct {
 	shards        int
 	nameCache     time.Duration // 0: off
 	nameFailures  time.Duration // 0: off
+	drainDelay    time.Duration
 	grace         time.Duration
 	logJSON       bool
 	logLevel      slog.Level
@@ -143,6 +146,7 @@ func flagSet(o *options) *flag.FlagSet {
 	fs.Func("shards", "", intVar(&o.shards, shaker.MaxShards))
 	fs.Func("name-cache", "", func(s string) (err error) { o.nameCache, err = parseKeep(s); return err })
 	fs.Func("name-cache-failures", "", func(s string) (err error) { o.nameFailures, err = parseKeep(s); return err })
+	fs.Func("drain-delay", "", func(s string) (err error) { o.drainDelay, err = parseDrainDelay(s); return err })
 	fs.Func("grace", "", func(s string) (err error) { o.grace, err = parseGrace(s); return err })
 	fs.Func("log-format", "", func(s string) error { o.logJSON = s == "json"; return oneOf(s, "text", "json") })
 	fs.Func("log-level", "", func(s string) error {
@@ -197,6 +201,14 @@ func parseGrace(s string) (time.Duration, error) {
 		return 0, errors.New("must be a duration such as 30s, and not negative")
 	}
 	return grace, nil
+}
+
+func parseDrainDelay(s string) (time.Duration, error) {
+	delay, err := time.ParseDuration(s)
+	if err != nil || delay < 0 || delay > config.MaxDrainDelay {
+		return 0, fmt.Errorf("must be a duration such as 10s, from 0s to %v", config.MaxDrainDelay)
+	}
+	return delay, nil
 }
 
 func parseKeep(s string) (time.Duration, error) {

@@ -148,6 +148,8 @@ func serve(
 		Limits:  server.Limits{Lookups: fds.lookups, Connections: fds.connections},
 		Logger:  log,
 
+		DrainDelay: o.drainDelay,
+
 		NameCache:         orOff(o.nameCache),
 		NameCacheFailures: orOff(o.nameFailures),
 	}

@@ -106,6 +106,7 @@ func (o *options) fill(c *config.Config) {
 	fill(o, "shards", &o.shards, c.Shards)
 	fill(o, "name-cache", &o.nameCache, c.NameCache)
 	fill(o, "name-cache-failures", &o.nameFailures, c.NameCacheFailures)
+	fill(o, "drain-delay", &o.drainDelay, c.DrainDelay)
 	fill(o, "grace", &o.grace, c.Grace)
 	fill(o, "log-level", &o.logLevel, c.LogLevel)
 	if c.LogFormat != nil && !o.given["log-format"] {
@@ -279,6 +280,7 @@ func (s *settings) needsRestart(next *settings) []string {
 	differs("shards", s.shards != next.shards)
 	differs("name_cache", s.nameCache != next.nameCache)
 	differs("name_cache_failures", s.nameFailures != next.nameFailures)
+	differs("drain_delay", s.drainDelay != next.drainDelay)
 	differs("grace", s.grace != next.grace)
 	differs("log_format", s.logJSON != next.logJSON)
 	differs("callers, from some to none or from none to some", s.callers != next.callers)
