@@ -2,7 +2,8 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Log adds how many lines of the log were dropped. dropped is called once for each scrape, from any goroutine. Call it at most once.
+// Log adds how many lines of the log were dropped. dropped is called once for each scrape, from any
+// goroutine. Call it at most once.
 func (m *Metrics) Log(dropped func() uint64) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "tcpshaker_log_lines_dropped_total",

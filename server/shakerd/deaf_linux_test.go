@@ -117,7 +117,8 @@ func (p *unread) exit() int {
 	return p.ProcessState.ExitCode()
 }
 
-// TestNobodyReadsTheLog: RPCs are answered, SIGTERM ends the process in order, and what the pipe holds are whole lines in order.
+// TestNobodyReadsTheLog: RPCs are answered, SIGTERM ends the process in order, and what the pipe
+// holds are whole lines in order.
 func TestNobodyReadsTheLog(t *testing.T) {
 	p := spawnUnread(t, "--metrics-listen", "127.0.0.1:0", "--log-format", "json")
 	p.asks()
@@ -144,7 +145,8 @@ func TestNobodyReadsTheLog(t *testing.T) {
 	}
 }
 
-// TestSecondSignalWithoutReader: it ends a process whose log nobody reads within the time of flushing, not after the grace.
+// TestSecondSignalWithoutReader: it ends a process whose log nobody reads within the time of
+// flushing, not after the grace.
 func TestSecondSignalWithoutReader(t *testing.T) {
 	p := spawnUnread(t, "--grace", "1h")
 	p.asks()
@@ -155,7 +157,7 @@ func TestSecondSignalWithoutReader(t *testing.T) {
 		}
 		select {
 		case <-p.ended:
-		case <-time.After(10 * time.Millisecond): // two signals that come together may count as one
+		case <-time.After(10 * time.Millisecond): // two at once may count as one
 			continue
 		}
 		break
@@ -165,7 +167,8 @@ func TestSecondSignalWithoutReader(t *testing.T) {
 	}
 }
 
-// TestLogReaderDies: a pipe without a reader costs lines of the log, and neither RPCs nor the process.
+// TestLogReaderDies: a pipe without a reader costs lines of the log, and neither RPCs nor the
+// process.
 func TestLogReaderDies(t *testing.T) {
 	p := spawnUnread(t)
 	p.stderr.Close()
@@ -178,7 +181,8 @@ func TestLogReaderDies(t *testing.T) {
 	}
 }
 
-// TestLogIsReadAgain: the reader of a log that was full learns how many lines it lacks, and /metrics says the same.
+// TestLogIsReadAgain: the reader of a log that was full learns how many lines it lacks, and
+// /metrics says the same.
 func TestLogIsReadAgain(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "m")
 	p := spawnUnread(t, "--metrics-listen", "unix:"+socket, "--log-format", "json", "--log-level", "debug")
@@ -208,7 +212,8 @@ func TestLogIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestErrorWithoutReader: a command that cannot start, and cannot say so, ends all the same, with the code that says it.
+// TestErrorWithoutReader: a command that cannot start, and cannot say so, ends all the same, with
+// the code that says it.
 func TestErrorWithoutReader(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

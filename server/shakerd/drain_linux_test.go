@@ -15,8 +15,8 @@ import (
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 )
 
-// TestDrainDelayOfTheProcess: at SIGTERM systemd is notified and health says NOT_SERVING, while new calls are served. A second
-// signal does not wait for the rest of the delay.
+// TestDrainDelayOfTheProcess: at SIGTERM systemd is notified and health says NOT_SERVING, while new
+// calls are served. A second signal does not wait for the rest of the delay.
 func TestDrainDelayOfTheProcess(t *testing.T) {
 	dir := t.TempDir()
 	notified, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "n"), Net: "unixgram"})
@@ -72,7 +72,8 @@ func nextState(t *testing.T, socket *net.UnixConn) string {
 	return strings.TrimSpace(string(state[:n]))
 }
 
-// TestDrainDelayEnds: the process ends in order once the delay, of the flag or the file, is over, and not before.
+// TestDrainDelayEnds: the process ends in order once the delay, of the flag or the file, is over,
+// and not before.
 func TestDrainDelayEnds(t *testing.T) {
 	for _, args := range [][]string{
 		{"--drain-delay", "300ms", "--listen", "127.0.0.1:0"},

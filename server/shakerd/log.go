@@ -17,7 +17,8 @@ import (
 // flushTime bounds how long the end of the process waits for the reader of standard error.
 const flushTime = time.Second
 
-// logQueue stands between the log and standard error, so that a log that nobody reads holds up nothing.
+// logQueue stands between the log and standard error, so that a log that nobody reads holds up
+// nothing.
 type logQueue struct {
 	*logqueue.Queue
 	logJSON atomic.Bool // the log's form; set once the settings are loaded
@@ -29,7 +30,8 @@ func newLogQueue(w io.Writer) *logQueue {
 	return q
 }
 
-// report returns the line that stands in the place of dropped ones. It is written at any --log-level.
+// report returns the line that stands in the place of dropped ones. It is written at any
+// --log-level.
 func (q *logQueue) report(dropped uint64) []byte {
 	var line bytes.Buffer
 	log := newLogger(&options{logJSON: q.logJSON.Load()}, slog.LevelWarn, &line)
@@ -38,8 +40,9 @@ func (q *logQueue) report(dropped uint64) []byte {
 	return line.Bytes()
 }
 
-// logGRPC makes gRPC's own messages, by default its errors, go the way of the log. Operators who set GRPC_GO_LOG_SEVERITY_LEVEL
-// get what gRPC documents: standard error itself. Call it before any other function of gRPC.
+// logGRPC makes gRPC's own messages, by default its errors, go the way of the log. Operators who
+// set GRPC_GO_LOG_SEVERITY_LEVEL get what gRPC documents: standard error itself. Call it before any
+// other function of gRPC.
 func logGRPC(w io.Writer) {
 	if os.Getenv("GRPC_GO_LOG_SEVERITY_LEVEL") == "" {
 		grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, w))
@@ -56,14 +59,15 @@ func newLogger(o *options, level slog.Leveler, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, handler))
 }
 
-// durationText makes text of a duration, such as "12.3ms", as slog's text form has it. Its JSON form has a bare number of
-// nanoseconds.
+// durationText makes text of a duration, such as "12.3ms", as slog's text form has it. Its JSON
+// form has a bare number of nanoseconds.
 func durationText(_ []string, a slog.Attr) slog.Attr {
 	switch a.Value.Kind() {
 	case slog.KindDuration:
 		a.Value = slog.StringValue(a.Value.Duration().String())
 	case slog.KindAny:
-		if level, ok := a.Value.Any().(slog.Level); ok { // else slog makes its text by way of encoding/json
+		// Without this, slog encodes the level by way of encoding/json, at 2.5 µs a line.
+		if level, ok := a.Value.Any().(slog.Level); ok {
 			a.Value = slog.StringValue(level.String())
 		}
 	}

@@ -14,8 +14,8 @@ type late struct{}
 
 func (late) LogValue() slog.Value { return slog.DurationValue(12300 * time.Microsecond) }
 
-// TestDurationsAreText: a duration stands in a JSON line as it does in a text line, wherever in the line it is, and nothing else
-// changes.
+// TestDurationsAreText: a duration stands in a JSON line as it does in a text line, wherever in the
+// line it is, and nothing else changes.
 func TestDurationsAreText(t *testing.T) {
 	d := 12300 * time.Microsecond
 	write := func(asJSON bool) string {

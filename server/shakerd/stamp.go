@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// stamps tell whether files have changed, by what stat(2) says of each. Modification time and size alone would not do: touch -r,
-// cp -p and unpacking an archive put old times back, and one certificate has the size of another.
+// stamps tell whether files have changed, by what stat(2) says of each. Modification time and size
+// alone would not do: touch -r, cp -p and unpacking an archive put old times back, and one
+// certificate has the size of another.
 type stamps map[string]stamp
 
 type stamp struct {
@@ -19,10 +20,11 @@ type stamp struct {
 	id       fileID // of what a link leads to
 }
 
-// fileID is what a file has that its writer cannot choose. It is the zero value where the system does not say.
+// fileID is what a file has that its writer cannot choose. It is the zero value where the system
+// does not say.
 type fileID struct {
 	device, inode uint64
-	changed       time.Time // the last change of what the file holds, or of its name, links, owner, mode or times
+	changed       time.Time // the last change of content, name, links, owner, mode or times
 }
 
 func stampsOf(files []string) stamps {
@@ -49,7 +51,8 @@ func (s stamps) equal(other stamps) bool {
 	})
 }
 
-// youngerThan reports whether a file was changed after t, by its modification time or that of its change.
+// youngerThan reports whether a file was changed after t, by its modification time or that of its
+// change.
 func (s stamps) youngerThan(t time.Time) bool {
 	for _, one := range s {
 		if one.modified.After(t) || one.id.changed.After(t) {

@@ -33,8 +33,8 @@ func (k kept) do(err error) {
 	}
 }
 
-// tick returns once a change of a file has another time than those of files have had. The kernel's clock for them can stand
-// still for 10 ms.
+// tick returns once a change of a file has another time than those of files have had. The kernel's
+// clock for them can stand still for 10 ms.
 func tick(t *testing.T, files ...string) {
 	t.Helper()
 	probe := filepath.Join(t.TempDir(), "probe")
@@ -57,8 +57,9 @@ func tick(t *testing.T, files ...string) {
 	t.Fatal("the clock of files stands still")
 }
 
-// TestChangeWithTheSameTimeAndSize: whatever way a watched file changes, the next looks find it, though its modification time and
-// its size are what they were. A file that nobody touches is not loaded again.
+// TestChangeWithTheSameTimeAndSize: whatever way a watched file changes, the next looks find it,
+// though its modification time and its size are what they were. A file that nobody touches is not
+// loaded again.
 func TestChangeWithTheSameTimeAndSize(t *testing.T) {
 	for name, change := range map[string]func(k kept){
 		"in place, and touch -r": func(k kept) { k.write(k.path, "new") },
@@ -93,8 +94,8 @@ func TestChangeWithTheSameTimeAndSize(t *testing.T) {
 	}
 }
 
-// TestKubernetesSwap: of a volume of Kubernetes the files are links into ..data, which is a link that is renamed over. Both versions
-// may have one time and size.
+// TestKubernetesSwap: of a volume of Kubernetes the files are links into ..data, which is a link
+// that is renamed over. Both versions may have one time and size.
 func TestKubernetesSwap(t *testing.T) {
 	dir := t.TempDir()
 	old := time.Now().Add(-time.Hour)
@@ -119,7 +120,8 @@ func TestKubernetesSwap(t *testing.T) {
 	}
 }
 
-// TestChangeWhileRead: a load during which a file changes, its time put back, does not count: the next look loads again.
+// TestChangeWhileRead: a load during which a file changes, its time put back, does not count: the
+// next look loads again.
 func TestChangeWhileRead(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c")
 	k := kept{t, file, time.Now().Add(-time.Hour)}
@@ -144,7 +146,8 @@ func TestChangeWhileRead(t *testing.T) {
 	}
 }
 
-// TestSettles: a file whose time was put back, and that has changed since the last look, may be half-way: it waits for the next.
+// TestSettles: a file whose time was put back, and that has changed since the last look, may be
+// half-way: it waits for the next.
 func TestSettles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c")
 	k := kept{t, file, time.Now().Add(-time.Hour)}
@@ -162,7 +165,8 @@ func TestSettles(t *testing.T) {
 	}
 }
 
-// loads returns how often files are loaded in the looks after change, none having been loaded before it.
+// loads returns how often files are loaded in the looks after change, none having been loaded
+// before it.
 func loads(t *testing.T, files []string, change func()) int {
 	t.Helper()
 	r, got := reloaderOf(files, func(int) {})
@@ -180,8 +184,8 @@ func loads(t *testing.T, files []string, change func()) int {
 	return *got
 }
 
-// reloaderOf returns a reloader of files that are in force, and how often it has loaded them. during is called with that
-// number while they are read.
+// reloaderOf returns a reloader of files that are in force, and how often it has loaded them.
+// during is called with that number while they are read.
 func reloaderOf(files []string, during func(int)) (*reloader, *int) {
 	got := new(int)
 	load := func() (*settings, error) {

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// BenchmarkLog: one line of an RPC, straight to a file, a pipe that is read, and the same through a Queue.
+// BenchmarkLog: one line of an RPC, straight to a file, a pipe that is read, and the same through a
+// Queue.
 func BenchmarkLog(b *testing.B) {
 	for _, to := range []string{"file", "pipe"} {
 		b.Run(to+"/direct", func(b *testing.B) { benchmarkLog(b, target(b, to)) })

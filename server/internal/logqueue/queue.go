@@ -14,15 +14,15 @@ const (
 	MaxBytes = 4 << 20
 )
 
-// atOnce is how many bytes of short lines go into one call of the writer. What other processes write
-// to the same pipe does not come between them: PIPE_BUF, pipe(7).
+// atOnce is how many bytes of short lines go into one call of the writer. What other processes
+// write to the same pipe does not come between them: PIPE_BUF, pipe(7).
 const atOnce = 4096
 
 // keep is how much memory for text stays allocated, twice, while no line waits.
 const keep = 256 << 10
 
-// Queue is an io.Writer that never waits. A goroutine passes the lines on, whole and in order. Make one
-// with New, and end it with Close. It is safe for concurrent use.
+// Queue is an io.Writer that never waits. A goroutine passes the lines on, whole and in order. Make
+// one with New, and end it with Close. It is safe for concurrent use.
 type Queue struct {
 	out      outlet
 	maxLines int
@@ -139,7 +139,8 @@ func (q *Queue) pass(text []byte, entries []entry) {
 	}
 }
 
-// chunk returns how many lines go into one call of the writer, and their size. The first does whatever its size.
+// chunk returns how many lines go into one call of the writer, and their size. The first does
+// whatever its size.
 func chunk(entries []entry) (lines, size int) {
 	for _, e := range entries {
 		if e.gap > 0 || lines > 0 && size+e.bytes > atOnce {
@@ -203,8 +204,8 @@ func (o *outlet) skip(n uint64) {
 	o.tell()
 }
 
-// pass writes lines, whose text is text, behind the report of those that are missing before them. It
-// returns how many were not written. If the report fails, they are not tried.
+// pass writes lines, whose text is text, behind the report of those that are missing before them.
+// It returns how many were not written. If the report fails, they are not tried.
 func (o *outlet) pass(text []byte, lines []entry) (lost uint64) {
 	n := 0
 	if o.tell() {
@@ -232,8 +233,8 @@ func (o *outlet) tell() bool {
 	return true
 }
 
-// write makes one call of the writer for text, and returns how many bytes of it were written. Behind a
-// torn line, text begins on its own.
+// write makes one call of the writer for text, and returns how many bytes of it were written.
+// Behind a torn line, text begins on its own.
 func (o *outlet) write(text []byte) int {
 	whole := text
 	if o.torn {

@@ -76,7 +76,8 @@ func closed(t *testing.T, q *Queue) {
 	}
 }
 
-// TestOrder: what many goroutines log comes whole, whole lines in each call of the writer, and of each goroutine in order.
+// TestOrder: what many goroutines log comes whole, whole lines in each call of the writer, and of
+// each goroutine in order.
 func TestOrder(t *testing.T) {
 	s := new(sink)
 	q := New(s, report)
@@ -111,8 +112,9 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestBounds: a stuck writer costs what exceeds 10,000 lines or 4 MiB, whichever comes first, and nobody waits for it. The reader
-// gets the rest in order, and one line that says how many are missing, at their place.
+// TestBounds: a stuck writer costs what exceeds 10,000 lines or 4 MiB, whichever comes first, and
+// nobody waits for it. The reader gets the rest in order, and one line that says how many are
+// missing, at their place.
 func TestBounds(t *testing.T) {
 	for _, tt := range []struct {
 		size int
@@ -133,7 +135,7 @@ func TestBounds(t *testing.T) {
 				const over = 7
 				for range tt.most + over {
 					put(t, q, text)
-					synctest.Wait() // the line that the writer has taken counts as well
+					synctest.Wait() // the line being written counts
 				}
 				if q.Dropped() != over {
 					t.Errorf("%d dropped, want %d", q.Dropped(), over)
@@ -145,7 +147,7 @@ func TestBounds(t *testing.T) {
 				got := slices.Collect(strings.Lines(s.text()))
 				want := slices.Repeat([]string{text}, tt.most)
 				want = append(want, "7_dropped\n", "last\n")
-				if tt.most == 0 { // the reader learns of the first at once, and of the others then
+				if tt.most == 0 { // the first is reported at once, the others then
 					want = []string{"1_dropped\n", "6_dropped\n", "last\n"}
 				}
 				if !slices.Equal(got, want) {
@@ -164,7 +166,8 @@ func tail(lines []string) []string {
 	return lines
 }
 
-// TestRoomAgain: a queue that was full takes nothing until a quarter is free, so a slow reader does not get a report for each line.
+// TestRoomAgain: a queue that was full takes nothing until a quarter is free, so a slow reader does
+// not get a report for each line.
 func TestRoomAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sink{gate: make(chan struct{})}
@@ -221,8 +224,8 @@ func TestReportWithoutAnotherLine(t *testing.T) {
 	})
 }
 
-// TestWriterFails: lines that the writer refuses count as dropped, each next one is tried, and the first that goes through stands
-// behind a report. A line that was torn does not run into the next.
+// TestWriterFails: lines that the writer refuses count as dropped, each next one is tried, and the
+// first that goes through stands behind a report. A line that was torn does not run into the next.
 func TestWriterFails(t *testing.T) {
 	broken := errors.New("broken pipe")
 	for _, tt := range []struct {
@@ -274,7 +277,8 @@ func TestWriterFails(t *testing.T) {
 	}
 }
 
-// TestWriterFailsAmidLines: of several lines in one call those that were written whole do not count as dropped.
+// TestWriterFailsAmidLines: of several lines in one call those that were written whole do not count
+// as dropped.
 func TestWriterFailsAmidLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sink{gate: make(chan struct{}), fail: func(call int, p []byte) (int, error) {
@@ -299,7 +303,8 @@ func TestWriterFailsAmidLines(t *testing.T) {
 	})
 }
 
-// TestClose: it waits for a slow writer, but no longer than its context, and then nothing is taken any more.
+// TestClose: it waits for a slow writer, but no longer than its context, and then nothing is taken
+// any more.
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sink{gate: make(chan struct{})}
