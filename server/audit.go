@@ -36,6 +36,7 @@ type record struct {
 	denied, limited                      uint64 // of the inconclusive
 
 	unread bool // a message could not be read, which is its caller's doing
+	old    bool // a stream that ended by its age
 }
 
 // count takes the reason of one result.
@@ -89,6 +90,9 @@ func (s *Server) auditRPC(ctx context.Context, method string, began time.Time, r
 	level := levelOf(code, method)
 	if r.unread {
 		level = min(level, slog.LevelWarn)
+	}
+	if r.old { // UNAVAILABLE, and in order
+		level = slog.LevelInfo
 	}
 	if !s.log.Enabled(ctx, level) {
 		return

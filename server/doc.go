@@ -56,6 +56,9 @@
 //     TestUnreadIsTold, TestLineHasTheCallersCode), and each connection that came to none (TestFailedConnectionsAreLogged).
 //  14. Half of a name is no verdict: a family whose lookup failed, and addresses that are not probed, make no target REACHABLE
 //     under ALL; a failed family makes none UNREACHABLE under ANY (TestHalvesOfAName, TestHalvesWithANameServer, TestAllOfManyAddresses).
+//  15. In order: a stream that ends because it is old has answered every target that it has read, and so has one that a drain
+//     ends, unless the answer took more than 4 s (TestStreamAge, TestDrainAnswersWhatWasRead, TestDrainIsBounded). No connection's
+//     age ends an RPC (TestOldConnectionKeepsItsStreams).
 //
 // # Statuses that are not ours
 //

@@ -28,6 +28,7 @@ const (
 	ReasonTooManyTargets   = "TOO_MANY_TARGETS"  // RESOURCE_EXHAUSTED; metadata `limit`
 	ReasonAnswerTooLarge   = "ANSWER_TOO_LARGE"  // RESOURCE_EXHAUSTED; metadata `limit`, in bytes
 	ReasonDraining         = "DRAINING"          // UNAVAILABLE; ask again, elsewhere if there is an elsewhere
+	ReasonStreamAge        = "STREAM_AGE"        // UNAVAILABLE; the stream is old: ask on with a new one, at once
 	ReasonDeadlineExceeded = "DEADLINE_EXCEEDED" // DEADLINE_EXCEEDED
 	ReasonCanceled         = "CANCELED"          // CANCELED
 	ReasonUnauthenticated  = "UNAUTHENTICATED"   // UNAUTHENTICATED; say who you are, or ask the operator
@@ -100,6 +101,12 @@ func errQuota(reason, subject string, limit int, message string) error {
 func errDraining() error {
 	return newStatus(codes.Unavailable, ReasonDraining, "the service is shutting down", nil,
 		&errdetails.RetryInfo{RetryDelay: durationpb.New(drainRetryDelay)})
+}
+
+// errStreamAge ends a stream that has reached its age. Its caller may open another at once.
+func errStreamAge() error {
+	return newStatus(codes.Unavailable, ReasonStreamAge, "the stream is old; a new one takes its place", nil,
+		&errdetails.RetryInfo{RetryDelay: durationpb.New(0)})
 }
 
 // errInternal is the answer where an invariant of the service is broken. What it was is for the log, never for the caller.

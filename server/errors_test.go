@@ -216,6 +216,7 @@ func TestStatusDetailsAreSmall(t *testing.T) {
 		"too large": errAnswerTooLarge(),
 		"too long":  errTargetTooLong(),
 		"draining":  errDraining(),
+		"old":       errStreamAge(),
 		"internal":  errInternal(),
 		"canceled":  errEnded(canceled),
 		"late":      errEnded(late),

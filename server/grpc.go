@@ -29,8 +29,9 @@ const (
 	maxIdle = 15 * time.Minute
 
 	// maxAge is after how long a connection is asked to go (GOAWAY, give or take 10 %), without which a client that balances
-	// by connection would never learn of a new replica; ageGrace is how long the RPCs on it may still take.
-	maxAge, ageGrace = 30 * time.Minute, 30 * time.Minute
+	// by connection would never learn of a new replica. RPCs on it go on without a bound: streams end in order by an age of
+	// their own, and a connection that cut them would lose their targets.
+	maxAge = 30 * time.Minute
 
 	// keepaliveAfter is after how long a silent peer is asked whether it is alive, and keepaliveTimeout how long it has to
 	// answer before its RPCs are canceled.
@@ -62,11 +63,10 @@ func (s *Server) Options() []grpc.ServerOption {
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
-			MaxConnectionIdle:     maxIdle,
-			MaxConnectionAge:      maxAge,
-			MaxConnectionAgeGrace: ageGrace,
-			Time:                  keepaliveAfter,
-			Timeout:               keepaliveTimeout,
+			MaxConnectionIdle: maxIdle,
+			MaxConnectionAge:  maxAge, // MaxConnectionAgeGrace is without a bound if it is 0
+			Time:              keepaliveAfter,
+			Timeout:           keepaliveTimeout,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 		grpc.WaitForHandlers(true),

@@ -11,7 +11,6 @@ import (
 type intake struct {
 	permits  chan struct{} // one token: Recv once
 	messages chan arrival  // has room for what one Recv brings, so that the reader never blocks on it
-	draining <-chan struct{}
 
 	asked bool // a Recv was allowed and has not brought anything yet
 	over  bool // the caller has half-closed
@@ -29,7 +28,6 @@ func (s *Server) newIntake(stream checkStream) *intake {
 	in := &intake{
 		permits:  make(chan struct{}, 1),
 		messages: make(chan arrival, 1),
-		draining: s.draining,
 	}
 	go func() {
 		defer s.recovered(stream.Context(), func(err error) { in.messages <- arrival{err: err} })
@@ -61,14 +59,6 @@ func (in *intake) arrivals() <-chan arrival {
 		return nil
 	}
 	return in.messages
-}
-
-// drained is closed when a running stream has to end.
-func (in *intake) drained() <-chan struct{} {
-	if in == nil {
-		return nil
-	}
-	return in.draining
 }
 
 // finished reports whether nothing more comes.

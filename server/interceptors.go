@@ -55,7 +55,7 @@ func (s *Server) counted(
 
 // untilDrain ends the streams of other services, such as health watches and reflection, when Drain is called: they end by
 // themselves only when their callers do, which would hold up every shutdown. Their handlers know nothing of a drain and may
-// be inside Recv, so they run beside, and end with their stream when this returns. StreamCheck sees to itself.
+// be inside Recv, so they run beside, and end with their stream when this returns. A StreamCheck retires by itself.
 func (s *Server) untilDrain(
 	srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
 ) error {

@@ -20,6 +20,9 @@ const (
 	DefaultConnectionsPerPeer   = 64
 )
 
+// DefaultStreamAge is that of Config.StreamAge.
+const DefaultStreamAge = 30 * time.Minute
+
 // MinTimeout is the shortest CheckOptions.timeout that is accepted. The engine keeps deadlines to about 1 ms, so less would
 // mean nothing.
 const MinTimeout = time.Millisecond

@@ -17,8 +17,8 @@ import (
 	"github.com/CarterTsai/tcp-shaker/server/internal/connlimit"
 )
 
-// lastGrace is how long RPCs may still take after Drain, before their connections are closed: time for streams to tell
-// their callers, and for Checks that are nearly done.
+// lastGrace is how long RPCs may still take after Drain, before their connections are closed: time for streams to answer what
+// they have read (drainTime) and to tell their callers, and for Checks that are nearly done.
 const lastGrace = 5 * time.Second
 
 // Run serves ShakerService, grpc.health.v1 (for "" and "tcpshaker.v1.ShakerService") and reflection (v1 and v1alpha) on all
@@ -28,7 +28,7 @@ const lastGrace = 5 * time.Second
 //     still served;
 //  2. no new connection or RPC is taken (GracefulStop);
 //  3. after grace, which may be 0, or when no RPC of ShakerService runs any more, running streams of all services end with
-//     UNAVAILABLE (Drain);
+//     UNAVAILABLE, a StreamCheck when it has answered what it has read, or after 4 s (Drain);
 //  4. after 5 s more, what still runs is canceled (Stop).
 //
 // From step 2 on it goes on to the next step early where nothing runs any more. When Run returns no

@@ -182,7 +182,7 @@ func TestRunTellsWhatIsRegistered(t *testing.T) {
 func TestShutdownInOrder(t *testing.T) {
 	late := open()
 	late.after = 50 * time.Millisecond
-	fake := byAddress(script{"192.0.2.1:80": answers(late)}) // others hang
+	fake := byAddress(script{"192.0.2.1:80": answers(late), "192.0.2.1:1": answers(open())})
 	conns, stop, done := runServer(t, Config{Prober: fake}, 2*time.Second)
 	conn := conns[0]
 	client := tcpshakerv1.NewShakerServiceClient(conn)
@@ -200,7 +200,9 @@ func TestShutdownInOrder(t *testing.T) {
 	if err := stream.Send(&tcpshakerv1.StreamCheckRequest{Targets: []string{"192.0.2.1:1"}}); err != nil {
 		t.Fatal(err)
 	}
-	fake.awaitTotal(t, 1)
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
 	checked := make(chan *tcpshakerv1.CheckResult, 1)
 	go func() { checked <- check(t.Context(), t, client, "192.0.2.1:80", nil) }()
 

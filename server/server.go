@@ -69,6 +69,11 @@ type Config struct {
 	// load balancers time to send new RPCs elsewhere. 0: none. Less than 0 is an error.
 	DrainDelay time.Duration
 
+	// StreamAge is how old a StreamCheck becomes, give or take a tenth. Then it reads no more, answers every target that it has
+	// read, and ends with UNAVAILABLE and [ReasonStreamAge], so that callers find new replicas. 0: DefaultStreamAge, 30 min. Less
+	// than 0: streams have no age.
+	StreamAge time.Duration
+
 	// Logger gets one line per RPC that ends (see audit.go), where Options are used, and the stacks of panics. nil:
 	// slog.Default().
 	Logger *slog.Logger
@@ -96,6 +101,7 @@ type Server struct {
 	labels  map[string]string
 	version string
 	limits  Limits
+	age     time.Duration // of streams; 0: none
 	log     *slog.Logger
 
 	drainDelay time.Duration
@@ -169,6 +175,7 @@ func New(c Config) (*Server, error) {
 		labels:  maps.Clone(c.Labels),
 		version: c.Version,
 		limits:  limits,
+		age:     max(orDefault(c.StreamAge, DefaultStreamAge), 0),
 		log:     c.Logger,
 
 		drainDelay: c.DrainDelay,
@@ -185,8 +192,9 @@ func New(c Config) (*Server, error) {
 // ids and the log that the promise speaks of.
 func (s *Server) Register(r grpc.ServiceRegistrar) { tcpshakerv1.RegisterShakerServiceServer(r, s) }
 
-// Drain makes new RPCs and running StreamChecks end with UNAVAILABLE. Running Checks go on to their ends. It returns at
-// once, has no way back, and may be called more than once, from any goroutine.
+// Drain makes new RPCs end with UNAVAILABLE. Running StreamChecks read no more, answer what they have read for up to 4 s, and
+// then end with UNAVAILABLE, too; what has no answer by then is left unanswered. Running Checks go on to their ends. Drain
+// returns at once, has no way back, and may be called more than once, from any goroutine.
 func (s *Server) Drain() { s.drain.Do(func() { close(s.draining) }) }
 
 // isDraining reports whether Drain was called.

@@ -46,6 +46,7 @@ type session struct {
 	counted   int          // targets that stand in the caller's account as outstanding
 	held      held         // of a stream: what of its message waits
 	told      *record      // for the log
+	retiring  retirement   // of a stream
 
 	out   sink
 	epoch time.Time // the zero of all times below
@@ -143,11 +144,11 @@ func (s *session) fitTimeouts() {
 func (s *session) now() time.Duration { return time.Since(s.epoch) }
 
 // run is the loop. It returns nil once nothing more comes in and all that came is answered, and else the status to end
-// with. in is nil for a Check, whose targets were admitted before.
+// with. in is nil for a Check, whose targets were admitted before. A stream can also retire; see retirement.
 func (s *session) run(in *intake) error {
 	done := s.work.Done()
 	for {
-		if s.err == nil {
+		if s.retireDue(); s.err == nil {
 			s.feed()
 			s.startDue()
 			s.flushDue()
@@ -155,14 +156,17 @@ func (s *session) run(in *intake) error {
 		if s.err != nil {
 			return s.err
 		}
-		if s.undecided == 0 && !s.holding() && in.finished() {
+		if s.undecided == 0 && !s.holding() && (in.finished() || s.retiring.status != nil) {
 			if s.ctx.Err() != nil { // what ended it may have ended the handshakes first
 				return errEnded(s.ctx)
 			}
-			return nil
+			if in.finished() {
+				return nil
+			}
+			return s.retiring.status
 		}
 		s.recount()
-		in.allow(!s.holding() && s.outstanding() < s.server.limits.OutstandingPerStream)
+		in.allow(s.retiring.status == nil && !s.holding() && s.outstanding() < s.server.limits.OutstandingPerStream)
 
 		select {
 		case m := <-in.arrivals():
@@ -180,8 +184,8 @@ func (s *session) run(in *intake) error {
 			done = nil
 			s.end()
 			s.landUnfitted()
-		case <-in.drained():
-			return errDraining()
+		case <-s.retiring.draining:
+			s.drain()
 		case <-s.ctx.Done():
 			return errEnded(s.ctx)
 		}
@@ -197,6 +201,7 @@ func (s *session) outstanding() int { return s.tasks.used + s.out.pending() }
 func (s *session) arrive(in *intake, m arrival) {
 	in.asked = false
 	switch {
+	case m.err == nil && s.retiring.status != nil: // it was received, and not read
 	case m.err == nil:
 		s.fail(s.accept(m.request.GetTargets(), m.request.GetOptions()))
 	case errors.Is(m.err, io.EOF):
@@ -240,7 +245,7 @@ func (s *session) flushDue() {
 }
 
 // wake returns the channel of the session's one timer, set to what falls due first: results to
-// send, delayed attempts, or held targets. It is nil if nothing falls due.
+// send, delayed attempts, held targets, or the stream's retirement. It is nil if nothing falls due.
 func (s *session) wake() <-chan time.Time {
 	due := s.flushAt
 	if len(s.delayed) > 0 && (due == 0 || s.delayed[0].at < due) {
@@ -248,6 +253,9 @@ func (s *session) wake() <-chan time.Time {
 	}
 	if s.held.at > 0 && (due == 0 || s.held.at < due) {
 		due = s.held.at
+	}
+	if at := s.retiring.at; at > 0 && (due == 0 || at < due) {
+		due = at
 	}
 	switch {
 	case due == 0:

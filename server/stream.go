@@ -19,7 +19,8 @@ const (
 // checkStream is a StreamCheck as gRPC gives it to its handler.
 type checkStream = grpc.BidiStreamingServer[tcpshakerv1.StreamCheckRequest, tcpshakerv1.StreamCheckResponse]
 
-// StreamCheck implements ShakerService: any number of targets, answered as they complete.
+// StreamCheck implements ShakerService: any number of targets, answered as they complete. A stream
+// that is old, or that a drain ends, retires.
 func (s *Server) StreamCheck(stream checkStream) error {
 	if s.isDraining() {
 		return errDraining()
@@ -29,6 +30,7 @@ func (s *Server) StreamCheck(stream checkStream) error {
 		return err
 	}
 	defer work.close()
+	work.retiring = s.newRetirement()
 	in := s.newIntake(stream)
 	defer in.close()
 	return work.run(in)

@@ -30,6 +30,8 @@ type Config struct {
 	NameCache         *time.Duration // 0 to MaxNameCache; 0: answers are not used again. Flag --name-cache
 	NameCacheFailures *time.Duration // the same for failures. Flag --name-cache-failures
 
+	StreamAge *time.Duration // 0, or MinStreamAge to MaxStreamAge; 0: streams have no age. Flag --stream-age
+
 	LogFormat *string     // "text" or "json". Flag --log-format
 	LogLevel  *slog.Level // flag --log-level
 

@@ -163,6 +163,7 @@ func (w *twin) config() *Config {
 	}
 	if w.often() {
 		w.line(0, "drain_delay: %v", *set(&c.DrainDelay, time.Duration(w.between(0, 300))*time.Second))
+		w.line(0, "stream_age: %v", *set(&c.StreamAge, time.Duration(w.between(0, 86400))*time.Second))
 		w.line(0, "grace: %v", *set(&c.Grace, time.Duration(w.between(0, 86400))*time.Second))
 	}
 	if w.often() {

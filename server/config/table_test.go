@@ -103,7 +103,7 @@ var errorTable = []struct{ name, file, want string }{
 	},
 	{
 		"unknown key, far", "frobnicate: 1\n",
-		`1:1: unknown key "frobnicate": known here are listen, insecure, metrics_listen, name, labels, rate, max_in_flight, max_in_flight_per_address, shards, name_cache, name_cache_failures, drain_delay, grace, log_format, log_level, reflection, audit, callers, limits`,
+		`1:1: unknown key "frobnicate": known here are listen, insecure, metrics_listen, name, labels, rate, max_in_flight, max_in_flight_per_address, shards, name_cache, name_cache_failures, stream_age, drain_delay, grace, log_format, log_level, reflection, audit, callers, limits`,
 	},
 	{
 		"unknown key below", "listen:\n- adress: 127.0.0.1:1\n",
@@ -111,7 +111,7 @@ var errorTable = []struct{ name, file, want string }{
 	},
 	{
 		"unknown long key", "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk: 1\n",
-		`1:1: unknown key "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk…": known here are listen, insecure, metrics_listen, name, labels, rate, max_in_flight, max_in_flight_per_address, shards, name_cache, name_cache_failures, drain_delay, grace, log_format, log_level, reflection, audit, callers, limits`,
+		`1:1: unknown key "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk…": known here are listen, insecure, metrics_listen, name, labels, rate, max_in_flight, max_in_flight_per_address, shards, name_cache, name_cache_failures, stream_age, drain_delay, grace, log_format, log_level, reflection, audit, callers, limits`,
 	},
 	{
 		"doubled key", "rate: 1\nname: a\nrate: 2\n",
@@ -276,6 +276,18 @@ var errorTable = []struct{ name, file, want string }{
 	{
 		"drain_delay negative", "drain_delay: -1s\n",
 		`1:14: drain_delay must be a duration from 0s to 5m, such as 10s or 1m30s, and is "-1s"`,
+	},
+	{
+		"stream age number", "stream_age: 10\n",
+		"1:13: stream_age must be a duration from 0s to 24h, such as 10s or 1m30s, and is 10",
+	},
+	{
+		"stream age short", "stream_age: 999ms\n",
+		"1:13: stream_age must be at least 1s, or 0s for streams without an age, and is 999ms",
+	},
+	{
+		"stream age beyond", "stream_age: 24h1s\n",
+		`1:13: stream_age must be a duration from 0s to 24h, such as 10s or 1m30s, and is "24h1s"`,
 	},
 	{
 		"grace number", "grace: 10\n",

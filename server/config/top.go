@@ -14,6 +14,9 @@ const (
 	maxMaxInFlight = 1 << 20
 	maxGrace       = 24 * time.Hour
 
+	// MinStreamAge and MaxStreamAge are the shortest and the longest age at which streams may end.
+	MinStreamAge, MaxStreamAge = time.Second, 24 * time.Hour
+
 	// MaxDrainDelay is the longest time for which calls are still served after SIGTERM.
 	MaxDrainDelay = 5 * time.Minute
 
@@ -40,6 +43,7 @@ var configFields = []field[Config]{
 	{name: "name_cache_failures", read: func(r *reader, c *Config, v value) {
 		c.NameCacheFailures = pointer(r.duration(v, 0, MaxNameCache))
 	}},
+	{name: "stream_age", read: (*reader).readStreamAge},
 	{name: "drain_delay", read: func(r *reader, c *Config, v value) {
 		c.DrainDelay = pointer(r.duration(v, 0, MaxDrainDelay))
 	}},
@@ -80,6 +84,17 @@ func (r *reader) readLabels(c *Config, v value) {
 			c.Labels[key.key], _ = r.anyText(child)
 		}
 	})
+}
+
+func (r *reader) readStreamAge(c *Config, v value) {
+	age, ok := r.duration(v, 0, MaxStreamAge)
+	switch {
+	case !ok:
+	case age > 0 && age < MinStreamAge:
+		r.wrong(v, "%s must be at least %v, or 0s for streams without an age, and is %v", v.key, MinStreamAge, age)
+	default:
+		c.StreamAge = &age
+	}
 }
 
 func (r *reader) readLogLevel(c *Config, v value) {

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/CarterTsai/tcp-shaker/server"
 	"github.com/CarterTsai/tcp-shaker/server/config"
 	"github.com/CarterTsai/tcp-shaker/server/resolve"
 	"github.com/CarterTsai/tcp-shaker/shaker"
@@ -49,6 +50,8 @@ shakerd serves tcpshaker.v1.ShakerService over gRPC: whether TCP targets answer,
   --name-cache D       how long an answer about a name is used again, for all callers; 0: not at all (default 5s)
   --name-cache-failures D
                        the same for a name lookup that failed (default 1s)
+  --stream-age D       how old a StreamCheck becomes, give or take a tenth, before it is ended in order and its caller opens
+                       another: 1s to 24h; 0: streams have no age (default 30m)
   --drain-delay D      after SIGTERM, how long new calls are still served while health says NOT_SERVING, such as 10s;
                        at most 5m (default 0s)
   --grace D            how long running calls may take after SIGTERM and --drain-delay, such as 30s (default 10s)
@@ -76,6 +79,7 @@ type options struct {
 	shards        int
 	nameCache     time.Duration // 0: off
 	nameFailures  time.Duration // 0: off
+	streamAge     time.Duration // 0: none
 	drainDelay    time.Duration
 	grace         time.Duration
 	logJSON       bool
@@ -89,7 +93,7 @@ type options struct {
 func parseFlags(args []string) (*options, error) {
 	o := &options{
 		labels: make(map[string]string), rate: defaultRate, grace: defaultGrace,
-		nameCache: resolve.DefaultKeep, nameFailures: resolve.DefaultKeepFailures,
+		nameCache: resolve.DefaultKeep, nameFailures: resolve.DefaultKeepFailures, streamAge: server.DefaultStreamAge,
 	}
 	fs := flagSet(o)
 	if err := fs.Parse(args); err != nil {
@@ -146,6 +150,7 @@ func flagSet(o *options) *flag.FlagSet {
 	fs.Func("shards", "", intVar(&o.shards, shaker.MaxShards))
 	fs.Func("name-cache", "", func(s string) (err error) { o.nameCache, err = parseKeep(s); return err })
 	fs.Func("name-cache-failures", "", func(s string) (err error) { o.nameFailures, err = parseKeep(s); return err })
+	fs.Func("stream-age", "", func(s string) (err error) { o.streamAge, err = parseStreamAge(s); return err })
 	fs.Func("drain-delay", "", func(s string) (err error) { o.drainDelay, err = parseDrainDelay(s); return err })
 	fs.Func("grace", "", func(s string) (err error) { o.grace, err = parseGrace(s); return err })
 	fs.Func("log-format", "", func(s string) error { o.logJSON = s == "json"; return oneOf(s, "text", "json") })
@@ -201,6 +206,14 @@ func parseGrace(s string) (time.Duration, error) {
 		return 0, errors.New("must be a duration such as 30s, and not negative")
 	}
 	return grace, nil
+}
+
+func parseStreamAge(s string) (time.Duration, error) {
+	age, err := time.ParseDuration(s)
+	if err != nil || age != 0 && (age < config.MinStreamAge || age > config.MaxStreamAge) {
+		return 0, fmt.Errorf("must be a duration such as 30m, from %v to %v, or 0 for streams without an age", config.MinStreamAge, config.MaxStreamAge)
+	}
+	return age, nil
 }
 
 func parseDrainDelay(s string) (time.Duration, error) {

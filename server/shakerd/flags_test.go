@@ -18,7 +18,7 @@ import (
 
 func TestFlags(t *testing.T) {
 	got, err := parseFlags(strings.Fields("--listen [::1]:0 -listen=unix:/run/x.sock --listen localhost:65535 --listen :1 " +
-		"--insecure --metrics-listen [::1]:9090 --name n --label region=eu --label rack= --label k=v=w --rate 0.5 --max-in-flight 7 --max-in-flight-per-address 9 --shards 3 --drain-delay 5m --grace 1m --name-cache 0 --name-cache-failures 1h " +
+		"--insecure --metrics-listen [::1]:9090 --name n --label region=eu --label rack= --label k=v=w --rate 0.5 --max-in-flight 7 --max-in-flight-per-address 9 --shards 3 --drain-delay 5m --grace 1m --name-cache 0 --name-cache-failures 1h --stream-age 24h " +
 		"--log-format json --log-level warn --version"))
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +40,7 @@ func TestFlags(t *testing.T) {
 	got.listen, got.labels, got.metricsListen, got.given = nil, nil, nil, nil
 	if want := (options{
 		insecure: true, name: "n", rate: 0.5, maxInFlight: 7, maxPerAddress: 9, shards: 3, drainDelay: 5 * time.Minute, grace: time.Minute, logJSON: true,
-		logLevel: slog.LevelWarn, version: true, nameFailures: time.Hour,
+		logLevel: slog.LevelWarn, version: true, nameFailures: time.Hour, streamAge: 24 * time.Hour,
 	}); fmt.Sprint(*got) != fmt.Sprint(want) {
 		t.Errorf("options %+v, want %+v", *got, want)
 	}
@@ -54,7 +54,7 @@ func TestFlagDefaults(t *testing.T) {
 	want := options{
 		listen: []listenAddr{{text: "127.0.0.1:50051", host: "127.0.0.1", port: 50051}},
 		labels: map[string]string{}, rate: 20000, grace: 10 * time.Second, logLevel: slog.LevelInfo,
-		nameCache: 5 * time.Second, nameFailures: time.Second,
+		nameCache: 5 * time.Second, nameFailures: time.Second, streamAge: 30 * time.Minute,
 	}
 	got.given = nil
 	if fmt.Sprint(*got) != fmt.Sprint(want) {
@@ -105,6 +105,10 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"--name-cache", "-1s"}, "-name-cache"},
 		{[]string{"--name-cache", "5"}, "-name-cache"},
 		{[]string{"--name-cache-failures", "1h1s"}, "-name-cache-failures"},
+		{[]string{"--stream-age", "999ms"}, "-stream-age"},
+		{[]string{"--stream-age", "24h1s"}, "-stream-age"},
+		{[]string{"--stream-age", "-1s"}, "-stream-age"},
+		{[]string{"--stream-age", "30"}, "-stream-age"},
 		{[]string{"--drain-delay", "-1s"}, "-drain-delay"},
 		{[]string{"--drain-delay", "5"}, "-drain-delay"},
 		{[]string{"--drain-delay", "5m1s"}, "-drain-delay"},

@@ -152,6 +152,7 @@ func serve(
 
 		NameCache:         orOff(o.nameCache),
 		NameCacheFailures: orOff(o.nameFailures),
+		StreamAge:         orOff(o.streamAge),
 	}
 	scrapes, err := listenScrapes(ctx, metricsAt, engine.Stats)
 	if err != nil {

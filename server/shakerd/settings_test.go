@@ -53,6 +53,7 @@ max_in_flight_per_address: 5
 shards: 3
 name_cache: 5m
 name_cache_failures: 6m
+stream_age: 7m
 drain_delay: 3s
 grace: 4s
 log_format: json
@@ -64,23 +65,23 @@ log_level: error
 	}
 	if o := fromFile.options; len(o.listen) != 2 || o.listen[1].mode != 0o660 || !o.insecure || o.metricsListen.port != 2 || o.name != "file" ||
 		len(o.labels) != 2 || o.rate != 1 || o.maxInFlight != 2 || o.maxPerAddress != 5 || o.shards != 3 || o.drainDelay != 3*time.Second || o.grace != 4*time.Second || !o.logJSON ||
-		o.logLevel != slog.LevelError || o.nameCache != 5*time.Minute || o.nameFailures != 6*time.Minute {
+		o.logLevel != slog.LevelError || o.nameCache != 5*time.Minute || o.nameFailures != 6*time.Minute || o.streamAge != 7*time.Minute {
 		t.Errorf("of the file: %+v", o)
 	}
 	both, err := loadSettings([]string{
 		"--config", file, "--listen", "[::1]:7", "--insecure=false", "--metrics-listen", "[::1]:8", "--name", "flag", "--label", "a=flag",
 		"--rate", "10", "--max-in-flight", "20", "--max-in-flight-per-address", "50", "--shards", "30", "--drain-delay", "30s", "--grace", "40s", "--log-format", "text", "--log-level", "warn",
-		"--name-cache", "50m", "--name-cache-failures", "0",
+		"--name-cache", "50m", "--name-cache-failures", "0", "--stream-age", "0",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if o := both.options; len(o.listen) != 1 || o.listen[0].port != 7 || o.insecure || o.metricsListen.port != 8 || o.name != "flag" ||
 		o.labels["a"] != "flag" || o.labels["b"] != "file" || o.rate != 10 || o.maxInFlight != 20 || o.maxPerAddress != 50 || o.shards != 30 ||
-		o.drainDelay != 30*time.Second || o.grace != 40*time.Second || o.logJSON || o.logLevel != slog.LevelWarn || o.nameCache != 50*time.Minute || o.nameFailures != 0 {
+		o.drainDelay != 30*time.Second || o.grace != 40*time.Second || o.logJSON || o.logLevel != slog.LevelWarn || o.nameCache != 50*time.Minute || o.nameFailures != 0 || o.streamAge != 0 {
 		t.Errorf("of both: %+v", o)
 	}
-	if keys := fromFile.needsRestart(both); len(keys) != 14 {
+	if keys := fromFile.needsRestart(both); len(keys) != 15 {
 		t.Errorf("a restart is needed for %q", keys)
 	}
 	if keys := fromFile.needsRestart(fromFile); len(keys) != 0 {

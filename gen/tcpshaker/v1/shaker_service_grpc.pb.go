@@ -99,6 +99,13 @@ type ShakerServiceClient interface {
 	// Check, but a timeout that is left unset is not fitted into it. A caller that cancels frees everything that is under way at once. A stream whose caller is not let in any more ends
 	// with UNAUTHENTICATED: its certificate has run out, or the operator has changed who may ask. Other changes of the operator's
 	// hold from the next target on.
+	//
+	// Streams end in order. A stream of 30 minutes, give or take a tenth or as the operator has it, and one that the service
+	// ends because it drains, reads no more messages. It answers every target that it has read, and ends with UNAVAILABLE,
+	// google.rpc.RetryInfo, and google.rpc.ErrorInfo with the reason `STREAM_AGE` or `DRAINING`. Targets without a result were
+	// not read, and not probed: send them again on a new stream, where CheckResult.index begins at 0. A service that drains
+	// leaves out answers that take more than 4 s; their targets may have been probed. If the caller has half-closed and has all
+	// results, the stream ends with OK.
 	StreamCheck(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StreamCheckRequest, StreamCheckResponse], error)
 	// GetVantage tells who asks, from where, and what it allows this caller. It sends no packet.
 	GetVantage(ctx context.Context, in *GetVantageRequest, opts ...grpc.CallOption) (*GetVantageResponse, error)
@@ -218,6 +225,13 @@ type ShakerServiceServer interface {
 	// Check, but a timeout that is left unset is not fitted into it. A caller that cancels frees everything that is under way at once. A stream whose caller is not let in any more ends
 	// with UNAUTHENTICATED: its certificate has run out, or the operator has changed who may ask. Other changes of the operator's
 	// hold from the next target on.
+	//
+	// Streams end in order. A stream of 30 minutes, give or take a tenth or as the operator has it, and one that the service
+	// ends because it drains, reads no more messages. It answers every target that it has read, and ends with UNAVAILABLE,
+	// google.rpc.RetryInfo, and google.rpc.ErrorInfo with the reason `STREAM_AGE` or `DRAINING`. Targets without a result were
+	// not read, and not probed: send them again on a new stream, where CheckResult.index begins at 0. A service that drains
+	// leaves out answers that take more than 4 s; their targets may have been probed. If the caller has half-closed and has all
+	// results, the stream ends with OK.
 	StreamCheck(grpc.BidiStreamingServer[StreamCheckRequest, StreamCheckResponse]) error
 	// GetVantage tells who asks, from where, and what it allows this caller. It sends no packet.
 	GetVantage(context.Context, *GetVantageRequest) (*GetVantageResponse, error)
