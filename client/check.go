@@ -46,9 +46,9 @@ func onlyResult(target string, results []*tcpshakerv1.CheckResult) (Result, erro
 // an *Error. Of no targets it returns no results, and asks nothing.
 //
 // There may be any number. They go over one [Client.Stream], because that alone has no limit on
-// targets, on the size of a request or on that of an answer; so CheckAll is not retried. As for
-// ctx, see [Client.Check]; but a default timeout is not fitted into its deadline, see
-// [WithTimeout].
+// targets, on the size of a request or on that of an answer; so CheckAll goes on after a service
+// that restarts, as Stream does. As for ctx, see [Client.Check]; but a default timeout is not
+// fitted into its deadline, see [WithTimeout].
 func (c *Client) CheckAll(ctx context.Context, targets []string, opts ...CheckOption) ([]Result, error) {
 	if len(targets) == 0 {
 		return nil, nil

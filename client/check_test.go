@@ -122,8 +122,8 @@ func TestTargetsThatCannotTravel(t *testing.T) {
 	}
 }
 
-// The package comment: Check and Vantage are tried up to four times where the service is UNAVAILABLE, streams are not, and
-// nothing is after another status.
+// The package comment: Check and Vantage are tried up to four times where the service is UNAVAILABLE, streams go on with
+// another one, and nothing is asked again after another status.
 func TestRetries(t *testing.T) {
 	var calls atomic.Int64
 	fails := func(times int64, code codes.Code) error {
@@ -145,7 +145,8 @@ func TestRetries(t *testing.T) {
 		{"check of another status", codes.Internal, 1, checkOne, codes.Internal, 1},
 		{"vantage recovers", codes.Unavailable, 1, askVantage, codes.OK, 2},
 		{"vantage of another status", codes.PermissionDenied, 1, askVantage, codes.PermissionDenied, 1},
-		{"stream", codes.Unavailable, 1, checkTwo, codes.Unavailable, 1},
+		{"stream recovers", codes.Unavailable, 1, checkTwo, codes.OK, 2},
+		{"stream of another status", codes.Internal, 1, checkTwo, codes.Internal, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

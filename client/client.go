@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -13,8 +14,9 @@ import (
 // Client asks one service, or several alike behind one name. It is made by [New]; the zero value does not work. All methods
 // are safe for concurrent use, and one Client for a whole program is the cheapest: RPCs share its connections.
 type Client struct {
-	conn *grpc.ClientConn
-	rpc  tcpshakerv1.ShakerServiceClient
+	conn     *grpc.ClientConn
+	rpc      tcpshakerv1.ShakerServiceClient
+	patience time.Duration // see reconnectPatience
 }
 
 // serviceConfig is in force unless the name resolver or a dial option brings another (gRFC A2, A6). A retry is for RPCs
@@ -87,7 +89,7 @@ func New(target string, opts ...Option) (*Client, error) {
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	route.lead(conn.CanonicalTarget(), local)
-	return &Client{conn: conn, rpc: tcpshakerv1.NewShakerServiceClient(conn)}, nil
+	return &Client{conn: conn, rpc: tcpshakerv1.NewShakerServiceClient(conn), patience: reconnectPatience}, nil
 }
 
 // Close closes the connections. RPCs under way end with CANCELED, and so do all later ones. Of a second Close the error is

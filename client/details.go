@@ -18,6 +18,7 @@ const errorDomain = "tcpshaker.v1"
 //	QUOTA_EXCEEDED      RESOURCE_EXHAUSTED: the caller asks too much at once; [Error.RetryDelay] says when to ask again, if that helps
 //	TOO_MANY_TARGETS, ANSWER_TOO_LARGE   RESOURCE_EXHAUSTED: the request is too large, today and tomorrow
 //	DRAINING            UNAVAILABLE: it is about to end
+//	STREAM_AGE          UNAVAILABLE: the stream is old; Stream goes on with another by itself
 //
 // and a newer service may have more. It is empty where the status is not the service's own: nobody could be asked, no token
 // was to be had, or what is on the way has answered. (Reasons come with google.rpc.ErrorInfo; status.Convert(err).Details()

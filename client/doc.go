@@ -47,7 +47,7 @@
 // # Retries
 //
 // Check and Vantage are tried up to four times where the service is UNAVAILABLE, 0.1 s to 1 s apart and within the context's
-// deadline; a probe has no effect that a second one could double. CheckAll and Stream are not: part of their answers may
-// have been given already, and what to ask again is the caller's to say. Their calls go to all addresses of the service in
-// turn (round_robin).
+// deadline; a probe has no effect that a second one could double. CheckAll and Stream go on with another stream if theirs
+// ends with UNAVAILABLE, and ask again about what has no result: see [Client.Stream]. All calls go to the addresses of the
+// service in turn (round_robin).
 package client

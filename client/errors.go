@@ -23,12 +23,24 @@ const requestIDHeader = "x-request-id"
 type Error struct {
 	// Method is the RPC that failed: Check, StreamCheck or GetVantage.
 	Method string
-	// RequestID is the id under which the service has logged the call. Empty where the call did not get that far. A caller
+	// RequestID is the id under which the service has logged the call; of a Stream that went on with other streams, its last.
+	// Empty where the call did not get that far. A caller
 	// chooses it by sending the metadata x-request-id (metadata.AppendToOutgoingContext).
 	RequestID string
 	// Err is what gRPC gave, or wraps it where there was no connection, and has a status (status.FromError). Or it wraps
 	// ErrProtocol.
 	Err error
+	// Unanswered are the targets of a Stream or CheckAll that were taken from the sequence, and have no Result, in their order.
+	// They may have been probed. Nil for other calls.
+	Unanswered []UnansweredTarget
+}
+
+// UnansweredTarget is a target of a call that failed before there was a Result.
+type UnansweredTarget struct {
+	// Index is the target's place among those of the call, from 0.
+	Index uint64
+	// Target is the target as the caller gave it.
+	Target string
 }
 
 // newError returns err, of a call of method, as an *Error; header is the response's.
@@ -42,10 +54,18 @@ func newError(method string, header metadata.MD, err error) *Error {
 
 // Error implements error.
 func (e *Error) Error() string {
-	if e.RequestID == "" {
-		return fmt.Sprintf("client: %s: %v", e.Method, e.Err)
+	unanswered := ""
+	switch n := len(e.Unanswered); n {
+	case 0:
+	case 1:
+		unanswered = " (1 target has no result)"
+	default:
+		unanswered = fmt.Sprintf(" (%d targets have no result)", n)
 	}
-	return fmt.Sprintf("client: %s (request %q): %v", e.Method, e.RequestID, e.Err)
+	if e.RequestID == "" {
+		return fmt.Sprintf("client: %s: %v%s", e.Method, e.Err, unanswered)
+	}
+	return fmt.Sprintf("client: %s (request %q): %v%s", e.Method, e.RequestID, e.Err, unanswered)
 }
 
 // Unwrap returns Err.

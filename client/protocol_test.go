@@ -170,8 +170,8 @@ func FuzzPending(f *testing.F) {
 			index := int(op / 2)
 			want := index < len(twin) && twin[index] != ""
 			target, err := p.take(uint64(index))
-			if (err == nil) != want || (target != "") != want {
-				t.Fatalf("take(%d): %q, %v", index, target, err)
+			if (err == nil) != want || (target.text != "") != want {
+				t.Fatalf("take(%d): %v, %v", index, target, err)
 			}
 			if want {
 				twin[index] = ""
@@ -180,7 +180,7 @@ func FuzzPending(f *testing.F) {
 		if p.complete() == nil {
 			t.Fatal("complete before the end")
 		}
-		p.end()
+		p.close()
 		if (p.complete() == nil) != !slices.Contains(twin, "x") {
 			t.Fatalf("complete: %v", p.complete())
 		}

@@ -18,43 +18,63 @@ const (
 	flushDelay = time.Millisecond
 )
 
-// sender carries targets from a sequence to a stream, several to a message. The sequence's goroutine adds and sends full
-// messages; a timer sends what has waited long enough, because the sequence may not come back for a long time.
+type clientStream = grpc.BidiStreamingClient[tcpshakerv1.StreamCheckRequest, tcpshakerv1.StreamCheckResponse]
+
+// sender carries the targets of a call from its sequence to its streams, several to a message. The sequence's goroutine adds
+// and sends full messages; a timer sends what has waited long enough, because the sequence may not come back for a long time.
+//
+// Between two streams the targets wait, and with them, at a full message, the sequence. The next stream first gets what the
+// one before has not answered.
 type sender struct {
-	stream  grpc.BidiStreamingClient[tcpshakerv1.StreamCheckRequest, tcpshakerv1.StreamCheckResponse]
 	options *tcpshakerv1.CheckOptions
 	pending *pending
+	wanted  chan struct{} // has a token if there is something to send, or to end, and no stream
 
-	mu    sync.Mutex // guards those below and stream.Send, which must not be called twice at once
-	batch []string   // targets not yet sent
-	late  *time.Timer
-	over  bool // nothing is sent any more
+	mu       sync.Mutex   // guards those below and stream.Send, which must not be called twice at once
+	attached *sync.Cond   // there is a stream, or the call is over
+	stream   clientStream // nil: there is none
+	batch    []string     // targets not yet sent
+	late     *time.Timer
+	drained  bool // the sequence has returned
+	closed   bool // stream is half-closed
+	over     bool // the call is: nothing is sent any more
 }
 
-func newSender(
-	stream grpc.BidiStreamingClient[tcpshakerv1.StreamCheckRequest, tcpshakerv1.StreamCheckResponse],
-	options *tcpshakerv1.CheckOptions, pending *pending,
-) *sender {
-	s := &sender{stream: stream, options: options, pending: pending}
+func newSender(options *tcpshakerv1.CheckOptions, pending *pending) *sender {
+	s := &sender{options: options, pending: pending, wanted: make(chan struct{}, 1)}
+	s.attached = sync.NewCond(&s.mu)
 	s.late = time.AfterFunc(flushDelay, s.flush) // its first run finds nothing, or what may go
 	return s
 }
 
-// run sends all targets and half-closes. It returns early, without the half-close that would say "all", when the stream is
-// over or ctx ends.
+// run takes all targets on. It returns early if the call is over, of which ctx knows first.
 func (s *sender) run(ctx context.Context, targets iter.Seq[string]) {
 	for target := range targets {
 		if ctx.Err() != nil || !s.add(target) {
 			return
 		}
 	}
-	s.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.late.Stop()
+	s.drained = true
+	s.flushLocked()
 }
 
 // add takes one target on, and reports whether there is use for more.
 func (s *sender) add(target string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for len(s.batch) == maxBatch && !s.over {
+		if s.stream == nil {
+			s.attached.Wait()
+		} else {
+			s.flushLocked() // leaves no batch, or no stream
+		}
+	}
+	if s.over {
+		return false
+	}
 	s.batch = append(s.batch, target)
 	switch len(s.batch) {
 	case maxBatch:
@@ -72,28 +92,90 @@ func (s *sender) flush() {
 	s.flushLocked()
 }
 
+// flushLocked sends what there is, and half-closes behind the last target. Without a stream it asks for one instead.
 func (s *sender) flushLocked() {
-	if len(s.batch) == 0 || s.over {
+	switch {
+	case s.over || s.closed:
+		return
+	case s.stream == nil && (len(s.batch) > 0 || s.drained):
+		select {
+		case s.wanted <- struct{}{}:
+		default:
+		}
+		return
+	case s.stream == nil:
 		return
 	}
-	s.pending.add(s.batch)
-	for i, target := range s.batch {
-		s.batch[i] = wireTarget(target)
+	for targets := s.pending.resend(); targets != nil; targets = s.pending.resend() {
+		if !s.send(targets) {
+			return
+		}
 	}
-	request := &tcpshakerv1.StreamCheckRequest{Targets: s.batch, Options: s.options}
-	if err := s.stream.Send(request); err != nil {
-		s.over = true // the receiver is told why by Recv
+	if len(s.batch) > 0 {
+		batch := s.batch
+		s.batch = nil // not to be used again: interceptors and stats handlers may hold on to the message
+		s.pending.add(batch)
+		if !s.send(batch) {
+			return
+		}
 	}
-	s.batch = nil // not to be used again: interceptors and stats handlers may hold on to the message
+	if s.drained {
+		s.pending.close()
+		s.closed = true
+		_ = s.stream.CloseSend() // grpc-go's is always nil; an error would come from Recv
+	}
 }
 
-// close sends the rest and half-closes.
-func (s *sender) close() {
+// send sends one message. It is false if the stream is over: then the receiver learns from Recv why.
+func (s *sender) send(targets []string) bool {
+	for i, target := range targets {
+		targets[i] = wireTarget(target)
+	}
+	if s.stream.Send(&tcpshakerv1.StreamCheckRequest{Targets: targets, Options: s.options}) != nil {
+		s.stream = nil
+		return false
+	}
+	return true
+}
+
+// attach sends to stream from now on, beginning with what earlier streams have not answered.
+func (s *sender) attach(stream clientStream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.late.Stop()
-	s.flushLocked()
+	s.stream, s.closed = stream, false
+	s.attached.Broadcast()
+	if s.drained || len(s.batch) > 0 || s.pending.waiting() {
+		go s.flush() // not here: Send may block until results were taken
+	}
+}
+
+// detach takes leave of a stream that is over. idle means that there is nothing to send now, and complete that nothing will
+// be: all targets are answered. Otherwise another stream is needed.
+func (s *sender) detach() (idle, complete bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stream, s.closed = nil, false
+	select {
+	case <-s.wanted: // what is wanted is found here
+	default:
+	}
+	idle = !s.pending.rewind() && len(s.batch) == 0
+	return idle, idle && s.drained
+}
+
+// stop ends the call: add is false from now on.
+func (s *sender) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.over = true
-	s.pending.end()
-	_ = s.stream.CloseSend() // grpc-go's is always nil; an error would come from Recv
+	s.attached.Broadcast()
+}
+
+// giveUp is stop, and returns the targets that were taken on and have no result, in their order. The stream's context must
+// have ended, because Send may hold the lock.
+func (s *sender) giveUp() []UnansweredTarget {
+	s.stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pending.rest(s.batch)
 }

