@@ -54,18 +54,14 @@ func newError(method string, header metadata.MD, err error) *Error {
 
 // Error implements error.
 func (e *Error) Error() string {
-	unanswered := ""
-	switch n := len(e.Unanswered); n {
-	case 0:
-	case 1:
-		unanswered = " (1 target has no result)"
-	default:
-		unanswered = fmt.Sprintf(" (%d targets have no result)", n)
+	where := e.Method
+	if e.RequestID != "" {
+		where += fmt.Sprintf(" (request %q)", e.RequestID)
 	}
-	if e.RequestID == "" {
-		return fmt.Sprintf("client: %s: %v%s", e.Method, e.Err, unanswered)
+	if n := len(e.Unanswered); n > 0 {
+		where += fmt.Sprintf(", targets without a result: %d", n)
 	}
-	return fmt.Sprintf("client: %s (request %q): %v%s", e.Method, e.RequestID, e.Err, unanswered)
+	return fmt.Sprintf("client: %s: %v", where, e.Err)
 }
 
 // Unwrap returns Err.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -147,6 +148,9 @@ func TestServiceThatNeverComesBack(t *testing.T) {
 		}
 		if message := status.Convert(failed.Err).Message(); message != fmt.Sprint("attempt ", opened) {
 			t.Errorf("the error is %q, and not the last", message)
+		}
+		if want := fmt.Sprintf("client: StreamCheck, targets without a result: %d: rpc error", len(failed.Unanswered)); !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v", err)
 		}
 		// 10 messages, and at most one that fills and those that gRPC has taken.
 		if n := len(failed.Unanswered); n < 10*maxBatch-1 || n > 20_000 {

@@ -38,6 +38,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	if code != exitInterrupted && code != exitPipe { // who did that knows
 		fmt.Fprintf(stderr, "shake: %s\n", printable(err.Error()))
 	}
+	if code == exitFailed && o.wait == 0 && !o.vantage {
+		o.tellUnanswered(stderr, &seen, err)
+	}
 	if code == exitUsage {
 		fmt.Fprintln(stderr, "shake -h explains the flags")
 	}

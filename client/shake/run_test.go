@@ -46,14 +46,14 @@ func TestExitCodesOfFailedCalls(t *testing.T) {
 		"refused option": {
 			func(serverStream) error { return status.Error(codes.InvalidArgument, "attempts") }, exitUsage, "attempts",
 		},
-		"draining": {
-			func(serverStream) error { return status.Error(codes.Unavailable, "draining") }, exitFailed, "draining",
+		"quota": {
+			func(serverStream) error { return status.Error(codes.ResourceExhausted, "too much") }, exitFailed, "too much",
 		},
 		"broken off": {func(s serverStream) error {
 			if _, err := s.Recv(); err != nil {
 				return err
 			}
-			return errors.Join(s.Send(first), status.Error(codes.Unavailable, "draining"))
+			return errors.Join(s.Send(first), status.Error(codes.Aborted, "enough"))
 		}, exitFailed, "after 1 result"},
 		"not a shaker": {func(s serverStream) error { return nil }, exitFailed, "broke its protocol: "},
 		"words that a terminal obeys": {

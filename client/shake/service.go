@@ -104,6 +104,7 @@ func serveHere(o *options, stderr io.Writer) (*service, error) {
 		Name:      "shake",
 		Version:   version(),
 		NameCache: keep,
+		StreamAge: -1, // there is no other replica to go to
 		Logger:    slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	if err != nil {

@@ -63,6 +63,9 @@ What to print:
   --version          print the version and exit
   -h, --help         print this and exit
 
+A service that restarts, drains or ends an old stream is asked on about the targets without a result.
+Each target is answered once. After a --connect-timeout without a result shake gives up.
+
 Each result is printed as soon as it is known: in the order of completion with a list or --wait,
 otherwise in the order of the arguments. In the table, DONE is how many handshakes were answered with
 a SYN-ACK, of how many. With --wait, targets that were not reachable are printed at the end. Results
@@ -73,7 +76,8 @@ Exit codes:
   1    at least one is unreachable; with --wait: at least one was not reachable when the wait was over
   2    wrong flags, no targets, or a file that cannot be read
   3    none is unreachable, but at least one is inconclusive (not with --wait)
-  4    the service could not be asked to the end, or the results could not be written
+  4    the service could not be asked to the end, or the results could not be written; standard error tells how many
+       targets have no result, and the first of them
   130  interrupted by Ctrl-C
   141  the reader of the results went away
 `
