@@ -90,6 +90,13 @@ func (p *pending) take(index uint64) (givenTarget, error) {
 	}
 }
 
+// restore takes back a take whose result is none.
+func (p *pending) restore(index uint64, target givenTarget) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent[index] = target
+}
+
 // rewind prepares for another stream: what the present one has not answered is to be sent again. It reports whether that is
 // anything.
 func (p *pending) rewind() bool {

@@ -58,6 +58,10 @@ func TestBadResults(t *testing.T) {
 			if !errors.Is(err, ErrProtocol) || all != nil {
 				t.Errorf("CheckAll: %+v, %v", all, err)
 			}
+			failed, _ := errors.AsType[*Error](err)
+			if want := []UnansweredTarget{{0, "a:1"}}; failed == nil || !slices.Equal(failed.Unanswered, want) {
+				t.Errorf("CheckAll: %+v has no result", failed)
+			}
 		})
 	}
 }

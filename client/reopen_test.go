@@ -153,7 +153,7 @@ func TestServiceThatNeverComesBack(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		// 10 messages, and at most one that fills and those that gRPC has taken.
-		if n := len(failed.Unanswered); n < 10*maxBatch-1 || n > 20_000 {
+		if n := len(failed.Unanswered); n < 10*maxBatch-1 || n > 100_000 {
 			t.Errorf("%d targets have no answer", n)
 		}
 		next := uint64(0)
@@ -179,21 +179,25 @@ func TestWaitsBetweenStreams(t *testing.T) {
 	}{
 		"backoff": {
 			slices.Repeat([]error{status.Error(codes.Unavailable, "")}, 4),
-			[]time.Duration{100 * ms, 200 * ms, 400 * ms, 800 * ms}, codes.OK,
+			[]time.Duration{100 * ms, 200 * ms, 400 * ms, 800 * ms},
+			codes.OK,
 		},
 		"asked for": {
 			[]error{unavailable("DRAINING", second), unavailable("DRAINING", second)},
-			[]time.Duration{second, second}, codes.OK,
+			[]time.Duration{second, second},
+			codes.OK,
 		},
 		"at once, and never twice in a row": {
 			[]error{unavailable("STREAM_AGE", 0), unavailable("STREAM_AGE", 0)},
-			[]time.Duration{0, 200 * ms}, codes.OK,
+			[]time.Duration{0, 200 * ms},
+			codes.OK,
 		},
 		"too long for the patience": {[]error{unavailable("", time.Hour)}, nil, codes.Unavailable},
 		"another status":            {[]error{status.Error(codes.Aborted, "")}, nil, codes.Aborted},
 		"then another": {
 			[]error{status.Error(codes.Unavailable, ""), status.Error(codes.ResourceExhausted, "")},
-			[]time.Duration{100 * ms}, codes.ResourceExhausted,
+			[]time.Duration{100 * ms},
+			codes.ResourceExhausted,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -142,6 +142,10 @@ func claim(p *pending, m *tcpshakerv1.CheckResult) (Result, error) {
 		return Result{}, err
 	}
 	result, err := newResult(target.text, m)
+	if err != nil {
+		p.restore(m.GetIndex(), target)
+		return Result{}, err
+	}
 	result.Index = target.index // m's is that of the stream
-	return result, err
+	return result, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/CarterTsai/tcp-shaker/client"
@@ -13,7 +14,7 @@ import (
 const namedUnanswered = 10
 
 // tellUnanswered writes how many targets have no result, and the first of them. A file is counted to its end, because the
-// targets that were not even read have none either; of standard input no more is known than what was read of it.
+// targets that were not even read have none either; of standard input, or a pipe, no more is known than what was read of it.
 func (o *options) tellUnanswered(stderr io.Writer, seen *tally, err error) {
 	failed, ok := errors.AsType[*client.Error](err)
 	if !ok {
@@ -43,10 +44,13 @@ func (o *options) tellUnanswered(stderr io.Writer, seen *tally, err error) {
 	fmt.Fprintf(stderr, "shake: %s\n", text)
 }
 
-// count returns how many targets there are; not ok if that cannot be known without reading what can be read once.
+// count returns how many targets there are. It is not ok if they come from what can be read only once, such as a pipe.
 func (o *options) count() (total int, ok bool) {
-	if o.file == "-" {
-		return 0, false
+	if o.file != "" {
+		info, err := os.Stat(o.file)
+		if err != nil || o.file == "-" || !info.Mode().IsRegular() {
+			return 0, false
+		}
 	}
 	from, err := openSource(o.targets, o.file, nil)
 	if err != nil {

@@ -48,7 +48,8 @@ func TestUnanswered(t *testing.T) {
 	}{
 		"arguments": {[]string{"up:1", "up:2\x1b", "up:3"}, "", 2, `2 of 3 targets have no result: up:1, up:2\x1b` + "\n"},
 		"a file": {
-			[]string{"-f", file}, "", 255,
+			[]string{"-f", file},
+			"", 255,
 			"299999 of 300000 targets have no result: up:0, up:1, up:2, up:3, up:4, up:5, up:6, up:7, up:8, up:9 and 299989 more\n",
 		},
 		"standard input": {[]string{"-f", "-"}, "up:1\nup:2\n", 1, "1 of the 2 targets that were read have no result: up:1\n"},
