@@ -16,7 +16,7 @@ import (
 type Client struct {
 	conn     *grpc.ClientConn
 	rpc      tcpshakerv1.ShakerServiceClient
-	patience time.Duration // see reconnectPatience
+	patience time.Duration // how long a Stream goes on while no stream brings a result: the connect timeout
 }
 
 // serviceConfig is in force unless the name resolver or a dial option brings another (gRFC A2, A6). A retry is for RPCs
@@ -89,7 +89,7 @@ func New(target string, opts ...Option) (*Client, error) {
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	route.lead(conn.CanonicalTarget(), local)
-	return &Client{conn: conn, rpc: tcpshakerv1.NewShakerServiceClient(conn), patience: reconnectPatience}, nil
+	return &Client{conn: conn, rpc: tcpshakerv1.NewShakerServiceClient(conn), patience: cfg.connectTimeout}, nil
 }
 
 // Close closes the connections. RPCs under way end with CANCELED, and so do all later ones. Of a second Close the error is

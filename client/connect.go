@@ -33,6 +33,8 @@ const noConnectionYet = "no connection yet"
 // Check and Vantage are then tried again for up to a second, see the package comment. While no
 // connection can be made, further calls fail at once with the error of the last attempt, and the
 // package goes on connecting. The timeout never ends a call that has a connection.
+//
+// It is also how long a [Client.Stream] that has lost its stream goes on without a result.
 func WithConnectTimeout(timeout time.Duration) Option {
 	return optionFunc(func(c *config) {
 		if timeout != 0 {

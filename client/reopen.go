@@ -9,9 +9,6 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// reconnectPatience is how long a Stream goes on while no stream brings a result.
-const reconnectPatience = 10 * time.Second
-
 // The waits between streams, without RetryInfo: the first is firstBackoff, and each doubles the one before, up to maxBackoff.
 const (
 	firstBackoff = 100 * time.Millisecond
@@ -117,5 +114,5 @@ func pause(ctx context.Context, d time.Duration) bool {
 // ended returns the status of ctx, which has ended while there was no stream because of err.
 func ended(ctx context.Context, err error) error {
 	st := status.FromContextError(ctx.Err())
-	return status.Errorf(st.Code(), "%s; before that: %s", st.Message(), status.Convert(err).Message())
+	return status.Errorf(st.Code(), "%s; before that, %s", st.Message(), message(err))
 }

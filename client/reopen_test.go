@@ -281,7 +281,7 @@ func TestLongStreamsEndNoCall(t *testing.T) {
 			if opened++; opened == 20 {
 				return echo(s)
 			}
-			time.Sleep(reconnectPatience)
+			time.Sleep(defaultConnectTimeout)
 			return status.Error(codes.Unavailable, "again")
 		}})
 		if results, err := drain(c.Stream(t.Context(), slices.Values(numbered(3)))); err != nil || len(results) != 3 {
