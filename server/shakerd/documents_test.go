@@ -87,7 +87,7 @@ func flagDefaults(t *testing.T) map[string]string {
 	}
 	values := map[string]any{
 		"listen": o.listen[0].text, "rate": o.rate, "max-in-flight": o.maxInFlight, "max-in-flight-per-address": o.maxPerAddress,
-		"shards": o.shards, "name-cache": o.nameCache, "name-cache-failures": o.nameFailures, "drain-delay": o.drainDelay, "grace": o.grace,
+		"shards": o.shards, "name-cache": o.nameCache, "name-cache-failures": o.nameFailures, "drain-delay": o.drainDelay, "grace": o.grace, "stream-age": o.streamAge,
 		"log-format": format, "log-level": strings.ToLower(o.logLevel.String()),
 		"config": "none", "metrics-listen": "nowhere", "name": "the host name", "label": "none",
 	}
