@@ -125,8 +125,12 @@ func statusReason(err error) string {
 // brokenOff is explain for a call that --deadline, if there is one, may have ended.
 func brokenOff(o *options, s *service, n int, err error) error {
 	if o.deadline > 0 && status.Code(err) == codes.DeadlineExceeded {
-		return &callError{fmt.Sprintf("--deadline %s is over: %s has answered %d %s, and not all",
-			short(o.deadline), s.name, n, plural(n, "target")), err}
+		text := fmt.Sprintf("--deadline %s is over: %s has answered %d %s, and not all",
+			short(o.deadline), s.name, n, plural(n, "target"))
+		if _, cause, ok := strings.Cut(err.Error(), "; before that, "); ok { // package client waited for the service
+			text += "; before that, " + cause
+		}
+		return &callError{text, err}
 	}
 	return explain(s, n, err)
 }

@@ -76,8 +76,7 @@ Exit codes:
   1    at least one is unreachable; with --wait: at least one was not reachable when the wait was over
   2    wrong flags, no targets, or a file that cannot be read
   3    none is unreachable, but at least one is inconclusive (not with --wait)
-  4    the service could not be asked to the end, and standard error tells how many targets have no result, and the
-       first of them; or the results could not be written
+  4    the service could not be asked to the end (what has no result is on standard error), or the results could not be written
   130  interrupted by Ctrl-C
   141  the reader of the results went away
 `
