@@ -15,6 +15,7 @@ import (
 
 	"github.com/CarterTsai/tcp-shaker/client"
 	"github.com/CarterTsai/tcp-shaker/server"
+	"github.com/CarterTsai/tcp-shaker/server/resolve"
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
 
@@ -101,6 +102,7 @@ func serveHere(o *options, stderr io.Writer) (*service, error) {
 	}
 	s, err := server.New(server.Config{
 		Prober:    server.FromEngine(engine),
+		Resolver:  resolve.Searching(),
 		Name:      "shake",
 		Version:   version(),
 		NameCache: keep,

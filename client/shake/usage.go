@@ -11,7 +11,8 @@ target.
 
 Which service to ask:
   --server ADDR      a running service: host:port or unix:PATH (default: SHAKE_SERVER from the
-                     environment). Without one, this machine probes by itself (Linux only)
+                     environment). Without one, this machine probes by itself (Linux only), and
+                     looks names up with its search list. A service reads names as absolute
   --rate N           handshakes a second that this machine starts at most, 0 to 1e+08 (default 20000;
                      0: no limit). Not with --server: a service has a rate of its own
   --connect-timeout D

@@ -18,6 +18,20 @@ func Default() Resolver {
 	}
 }
 
+// Searching returns a resolver that reads each name as a command does for its user: the search list
+// and ndots of resolv.conf(5) apply, so that `db` finds db.default.svc.cluster.local in a pod of
+// Kubernetes. It is otherwise that of Default. A service must not use it: its callers do not know
+// its search list, and rules for names speak of absolute ones.
+func Searching() Resolver { return searching{&net.Resolver{PreferGo: true, Dial: dial}} }
+
+type searching struct{ relative Resolver }
+
+// LookupNetIP implements Resolver. The final dot, which says that a name is absolute, was added by the
+// Group.
+func (s searching) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	return s.relative.LookupNetIP(ctx, network, strings.TrimSuffix(host, "."))
+}
+
 // standard looks up absolute names, and finds single-label ones in /etc/hosts too.
 //
 // Go's resolver does not, by itself: its table of /etc/hosts has "www.example." with the final dot

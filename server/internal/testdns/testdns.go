@@ -57,7 +57,13 @@ type Server struct {
 // exist. The server ends with the test.
 func Start(t testing.TB, names map[string]Name) *Server {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	return StartAt(t, "127.0.0.1:0", names)
+}
+
+// StartAt is Start at an address.
+func StartAt(t testing.TB, address string, names map[string]Name) *Server {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
