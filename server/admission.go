@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
@@ -17,8 +18,6 @@ import (
 	"github.com/CarterTsai/tcp-shaker/server/identity"
 	"github.com/CarterTsai/tcp-shaker/server/internal/connlimit"
 )
-
-type admissionKey struct{}
 
 // admit decides about each RPC by its headers, before a byte of its messages is read: those who may not ask cannot make the
 // service keep what they send. gRPC calls it in the goroutine that reads the connection, where a panic would end the process.
@@ -54,20 +53,15 @@ func (s *Server) admit(ctx context.Context, info *tap.Info) (admitted context.Co
 		return nil, s.refuseHeaders(ctx, info, refused)
 	}
 	conn.letIn()
-	p := &passage{method: info.FullMethodName, admission: admission, began: time.Now(), ctx: ctx}
-	limited = context.WithValue(context.WithValue(limited, admissionKey{}, admission), passageKey{}, p)
+	p := &passage{Context: limited, method: info.FullMethodName, admission: admission, began: time.Now(), rpc: ctx}
 	context.AfterFunc(ctx, func() {
-		defer func() {
-			if p := recover(); p != nil {
-				_ = s.panickedInTap(ctx, p)
-			}
-		}()
+		defer s.survive(ctx)
 		cancel()
-		if admission.Abandon() && !p.begun.Load() { // else rpcFollower sees to its line
-			s.auditUnreadRPC(ctx, p, p.over())
+		if admission.Abandon() {
+			s.abandoned(p)
 		}
 	})
-	return limited, nil
+	return p, nil
 }
 
 // vouch says that the other end of the RPC's connection is known.
@@ -80,9 +74,9 @@ func vouch(ctx context.Context, caller string) {
 // refuseHeaders returns the status of an RPC that Admit has refused, once it is logged.
 func (s *Server) refuseHeaders(ctx context.Context, info *tap.Info, refused *access.Refusal) error {
 	_, id := withRequestID(metadata.NewIncomingContext(ctx, info.Header))
-	status := errRefusedAs(refused, id)
-	s.auditRefused(ctx, info.FullMethodName, id, refused, status)
-	return status
+	err := errRefusedAs(refused, id)
+	s.auditRefused(ctx, info.FullMethodName, id, refused, err)
+	return err
 }
 
 // refusalOf is err, which package access gives.
@@ -96,7 +90,7 @@ func refusalOf(err error) *access.Refusal {
 // admission returns that of the RPC of ctx. Where a Server is used without its Options there is none: then the RPC is admitted
 // here, if nobody is asked who they are, and else refused.
 func (s *Server) admission(ctx context.Context) (*access.Admission, error) {
-	if a, ok := ctx.Value(admissionKey{}).(*access.Admission); ok {
+	if a := admissionOf(ctx); a != nil {
 		return a, nil
 	}
 	if s.access.Closed() {
@@ -108,23 +102,29 @@ func (s *Server) admission(ctx context.Context) (*access.Admission, error) {
 // reachUnary and reachStream count an RPC as under way until its handler has returned, with all that stands around it, however
 // early its caller has gone away.
 func (s *Server) reachUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if a, ok := ctx.Value(admissionKey{}).(*access.Admission); ok {
-		if !a.Reach() {
-			return nil, errEnded(ctx)
+	if p := passageOf(ctx); p != nil {
+		p.begun.Store(true)
+		if !p.admission.Reach() {
+			err := errEnded(ctx)
+			s.auditUnreadRPC(p, status.Convert(err))
+			return nil, err
 		}
-		defer a.Leave()
-		passageOf(ctx).reached.Store(true)
+		defer p.admission.Leave()
+		p.reached = true
 	}
 	return handler(ctx, req)
 }
 
 func (s *Server) reachStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	if a, ok := stream.Context().Value(admissionKey{}).(*access.Admission); ok {
-		if !a.Reach() {
-			return errEnded(stream.Context())
+	if p := passageOf(stream.Context()); p != nil {
+		p.begun.Store(true)
+		if !p.admission.Reach() {
+			err := errEnded(stream.Context())
+			s.auditUnreadRPC(p, status.Convert(err))
+			return err
 		}
-		defer a.Leave()
-		passageOf(stream.Context()).reached.Store(true)
+		defer p.admission.Leave()
+		p.reached = true
 	}
 	return handler(srv, stream)
 }

@@ -158,9 +158,15 @@ func serveHealth(t *testing.T) *grpc.ClientConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener := bufconn.Listen(1 << 20)
 	g := grpc.NewServer(s.Options()...)
 	healthpb.RegisterHealthServer(g, health.NewServer())
+	return connTo(t, g)
+}
+
+// connTo serves g over bufconn and returns a connection to it. Both end with the test.
+func connTo(t *testing.T, g *grpc.Server) *grpc.ClientConn {
+	t.Helper()
+	listener := bufconn.Listen(1 << 20)
 	go g.Serve(listener)
 	t.Cleanup(g.Stop)
 	conn, err := grpc.NewClient("passthrough:bufconn",

@@ -97,7 +97,7 @@ func (s *Server) auditRPC(ctx context.Context, method string, began time.Time, r
 	if !s.log.Enabled(ctx, level) {
 		return
 	}
-	admission, _ := ctx.Value(admissionKey{}).(*access.Admission)
+	admission := admissionOf(ctx)
 	attrs, ok := s.tell(admission.Caller())
 	if !ok {
 		return

@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"sync"
+
+	"google.golang.org/grpc/stats"
 )
 
 // connContext is what gRPC derives the contexts of a connection's RPCs from, where some are refused by their headers. gRPC 1.85
@@ -79,3 +81,20 @@ func connContextOf(ctx context.Context) *connContext {
 	}
 	return new(connContext)
 }
+
+// connTagger gives each connection its connContext. The rest of a stats.Handler it has no use for.
+type connTagger struct{}
+
+// TagConn implements stats.Handler.
+func (connTagger) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context {
+	return &connContext{Context: ctx, done: make(chan struct{})}
+}
+
+// TagRPC implements stats.Handler.
+func (connTagger) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+
+// HandleConn implements stats.Handler.
+func (connTagger) HandleConn(context.Context, stats.ConnStats) {}
+
+// HandleRPC implements stats.Handler.
+func (connTagger) HandleRPC(context.Context, stats.RPCStats) {}

@@ -53,7 +53,8 @@
 //     TestUnsentIsRefunded, TestCanceledIsGivenBack). An RPC that can never be charged has no
 //     RetryInfo (TestRetryOnlyWhereWaitingHelps).
 //  13. Each RPC has its line in the log, with all that was begun for it (TestAuditLine, TestAuditCountsWhatWasAsked,
-//     TestUnreadIsTold, TestLineHasTheCallersCode), and each connection that came to none (TestFailedConnectionsAreLogged).
+//     TestUnreadIsTold, TestLineHasTheCallersCode, TestLineOfAnEarlyEnd), and each connection that
+//     came to none (TestFailedConnectionsAreLogged).
 //  14. Half of a name is no verdict: a family whose lookup failed, and addresses that are not probed, make no target REACHABLE
 //     under ALL; a failed family makes none UNREACHABLE under ANY (TestHalvesOfAName, TestHalvesWithANameServer, TestAllOfManyAddresses).
 //  15. In order: a stream that ends because it is old has answered every target that it has read, and so has one that a drain

@@ -51,10 +51,13 @@ const (
 // A service that is registered beside is read before the interceptors run, if the RPC is unary. Run
 // refuses compressed requests for grpc.health.v1 by callers without an identity; a server of yours
 // that has it reads up to 4 MiB out of each.
+//
+// gRPC itself ends an RPC whose message cannot be read, or whose method is not registered. Under Run,
+// and for ShakerService everywhere, the line in the log has the code that the caller got. On a server
+// of yours, another RPC that gRPC ends before the interceptors run has a line with UNKNOWN.
 func (s *Server) Options() []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.InTapHandle(s.admit),
-		grpc.StatsHandler(rpcFollower{s}),
 		grpc.ChainUnaryInterceptor(s.unary()...),
 		grpc.ChainStreamInterceptor(s.stream()...),
 		grpc.ForceServerCodecV2(newRequestCodec(s.limits.TargetsPerMessage)),
@@ -70,6 +73,9 @@ func (s *Server) Options() []grpc.ServerOption {
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 		grpc.WaitForHandlers(true),
+	}
+	if s.access.Closed() {
+		options = append(options, grpc.StatsHandler(connTagger{}))
 	}
 	if gate := s.access.Gate(); gate != nil {
 		options = append(options, grpc.Creds(greetedCreds{gate.Credentials(), s}))

@@ -19,8 +19,8 @@ import (
 // refusePacked returns the status of an RPC by a caller without an identity whose headers announce
 // compressed messages. It returns nil for all other RPCs.
 func refusePacked(ctx context.Context) error {
-	a, ok := ctx.Value(admissionKey{}).(*access.Admission)
-	if !ok || !a.Stranger() {
+	a := admissionOf(ctx)
+	if a == nil || !a.Stranger() {
 		return nil
 	}
 	// A transport that does not tell the encoding is not believed to have none.

@@ -43,8 +43,9 @@ func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...net.
 	status := health.NewServer()
 	status.SetServingStatus(tcpshakerv1.ShakerService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
 	s.Register(g)
-	healthpb.RegisterHealthServer(packedGuard{g}, status)
-	reflection.Register(g)
+	healthpb.RegisterHealthServer(packedGuard{readRegistrar{g, s}}, status)
+	reflection.Register(g) // streams alone
+	s.methods.Store(allMethods(g.GetServiceInfo()))
 	s.registered(g)
 
 	limit := connlimit.New(s.limits.Connections, s.limits.ConnectionsPerPeer)

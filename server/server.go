@@ -116,6 +116,9 @@ type Server struct {
 
 	told   quota.Bucket  // of lines about those whom nobody knows
 	untold atomic.Uint64 // such lines left out since the last
+
+	methods    atomic.Pointer[methods] // never nil; see abandoned
+	unsureRPCs atomic.Int64            // RPCs whose line waits; see unsure
 }
 
 // New returns a Server for c. It fails if c has no Prober, if a limit or DrainDelay is out of range,
@@ -166,7 +169,7 @@ func New(c Config) (*Server, error) {
 		Lookups:           limits.Lookups,
 		LookupsPerRequest: limits.LookupsPerRequest,
 	})
-	return &Server{
+	server := &Server{
 		prober:  c.Prober,
 		caller:  c.Caller,
 		names:   names,
@@ -185,12 +188,16 @@ func New(c Config) (*Server, error) {
 		registered:  c.Registered,
 
 		draining: make(chan struct{}),
-	}, nil
+	}
+	server.methods.Store(ownMethods())
+	return server, nil
 }
 
 // Register adds ShakerService, alone, to r, which may be any *grpc.Server; one made with Options has the limits, the request
 // ids and the log that the promise speaks of.
-func (s *Server) Register(r grpc.ServiceRegistrar) { tcpshakerv1.RegisterShakerServiceServer(r, s) }
+func (s *Server) Register(r grpc.ServiceRegistrar) {
+	tcpshakerv1.RegisterShakerServiceServer(readRegistrar{r, s}, s)
+}
 
 // Drain makes new RPCs end with UNAVAILABLE. Running StreamChecks read no more, answer what they have read for up to 4 s, and
 // then end with UNAVAILABLE, too; what has no answer by then is left unanswered. Running Checks go on to their ends. Drain
