@@ -16,19 +16,20 @@ import (
 // its context canceled; otherwise its probes run on to their ends.
 //
 // Order of cancels: canceled batches are answered in the order in which their contexts end. If
-// several end within microseconds, the batch that was opened first is answered first.
+// several end within microseconds, neighbours may change places.
 //
 // Never wait for a reader: the room for a probe's result is made when the probe is added, so a loop neither blocks nor
 // allocates to answer it, however slow the reader is.
 //
 // Add and Finish may be called from any goroutine; Ready, Take, Next and All from one at a time.
 type Batch struct {
-	engine *Engine
-	caller string // whose it is
-	ctx    context.Context
-	ready  chan struct{} // holds a token when there is something to take, or nothing more to come
-	detach func() bool   // takes our hook off the context; nil where the context cannot end
-	age    turn[*Batch]  // stands in engine.cancels until the batch is over or its context has ended
+	engine  *Engine
+	caller  string // whose it is
+	ctx     context.Context
+	ready   chan struct{} // holds a token when there is something to take, or nothing more to come
+	detach  func() bool   // takes our hook off the context; nil where the context cannot end
+	age     turn[*Batch]  // stands in engine.cancels until the batch is over or its context has ended
+	awaited bool          // by a batch in engine.cancels, which protects it
 
 	mu       sync.Mutex // protects what follows; held for a few instructions, as loops wait for it
 	results  results    // answered and not yet taken

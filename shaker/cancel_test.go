@@ -8,86 +8,130 @@ import (
 	"testing"
 )
 
-// TestCancelsAreTakenInOrder: whichever goroutine runs first, older batches that were canceled come
-// before its own, and each batch comes once. Batches that go on are left alone.
-func TestCancelsAreTakenInOrder(t *testing.T) {
+// canceling is a batch of a test of cancels, and what ends its context.
+type canceling struct {
+	*Batch
+	end context.CancelFunc
+}
+
+func openIn(t *testing.T, c *cancels) canceling {
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	b := canceling{&Batch{ctx: ctx}, cancel}
+	c.join(b.Batch)
+	return b
+}
+
+// arriveAll has goroutines arrive, and returns the batches in the order of their reports.
+func arriveAll(c *cancels, running []*Batch) (reported []*Batch) {
+	for _, b := range running {
+		c.arrive(b)
+	}
+	reported, c.ended = c.ended, nil
+	return reported
+}
+
+// TestTheLastGoroutineRunsFirst: of cancels in a row, the scheduler runs the goroutine of the last first.
+// The batches are reported in the order of the cancels, whatever order they were opened in, and
+// however many others are open.
+func TestTheLastGoroutineRunsFirst(t *testing.T) {
+	var c cancels
+	for _, n := range []int{1, 2, 3, 60} {
+		var want []*Batch
+		for _, k := range rand.Perm(n + 30) {
+			if b := openIn(t, &c); k < n {
+				want = append(want, b.Batch)
+			}
+		}
+		rand.Shuffle(n, func(i, j int) { want[i], want[j] = want[j], want[i] })
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		for _, b := range want {
+			b.ctx = ended
+		}
+		running := append([]*Batch{want[n-1]}, want[:n-1]...)
+		if got := arriveAll(&c, running); !slices.Equal(got, want) {
+			t.Errorf("%d cancels are reported in another order", n)
+		}
+		if c.held != nil || c.awaited != 0 {
+			t.Errorf("after %d cancels: %d awaited", n, c.awaited)
+		}
+	}
+}
+
+// TestEachCancelIsReportedOnce: whichever goroutines run first, and whichever batches are over before
+// that, each of the others is reported once, and none waits for ever. Batches that go on are left alone.
+func TestEachCancelIsReportedOnce(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for range 500 {
 		var c cancels
-		type open struct {
-			*Batch
-			end context.CancelFunc
-		}
-		var staying, canceled []open
+		var staying, canceled []canceling
 		for range 60 {
-			ctx, cancel := context.WithCancel(context.Background())
-			defer cancel()
-			b := open{&Batch{ctx: ctx}, cancel}
-			c.join(b.Batch)
-			if len(staying) < mostPassed-1 && rng.IntN(3) == 0 {
+			if b := openIn(t, &c); rng.IntN(3) == 0 {
 				staying = append(staying, b)
 			} else {
 				canceled = append(canceled, b)
 			}
 		}
-		gone := canceled[rng.IntN(len(canceled))] // is over when its context ends
-		c.leave(gone.Batch)
-		c.leave(gone.Batch)
-		var running, want, got []*Batch // goroutines, which start when they are made or later
+		var running, got []*Batch // goroutines, which start when they are made or later
+		reports := make(map[*Batch]int)
+		gone := make(map[*Batch]bool)
 		run := func() {
-			for _, k := range rng.Perm(len(running)) {
-				got = append(got, c.take(running[k])...)
+			rng.Shuffle(len(running), func(i, j int) { running[i], running[j] = running[j], running[i] })
+			for _, b := range running {
+				if rng.IntN(10) == 0 && b.age.stands() { // is over before its goroutine runs
+					gone[b] = true
+					c.forget(b)
+				}
+				got = append(got, arriveAll(&c, []*Batch{b, b})...)
 			}
 			running = nil
 		}
 		for _, b := range canceled {
 			b.end()
 			running = append(running, b.Batch)
-			if b.Batch != gone.Batch {
-				want = append(want, b.Batch)
-			}
 			if rng.IntN(10) == 0 {
 				run()
 			}
 		}
 		run()
-		if !slices.Equal(got, want) {
-			t.Fatal("taken in another order than canceled")
+		for _, b := range got {
+			reports[b]++
+		}
+		for i, b := range canceled {
+			if want := map[bool]int{false: 1, true: 0}[gone[b.Batch]]; reports[b.Batch] != want {
+				t.Fatalf("cancel %d is reported %d times, want %d", i, reports[b.Batch], want)
+			}
 		}
 		for _, b := range staying {
-			if !b.age.stands() {
+			if !b.age.stands() || reports[b.Batch] != 0 {
 				t.Fatal("a batch was taken whose context has not ended")
 			}
-			c.leave(b.Batch)
 		}
-		if c.open.first != nil {
-			t.Fatal("a batch is left")
+		if c.held != nil || c.awaited != 0 {
+			t.Fatalf("%d awaited in the end", c.awaited)
 		}
 	}
 }
 
-// TestCancelsLookAtFew: a cancel does not look at all batches that go on.
+// TestCancelsLookAtFew: a cancel does not look at all batches.
 func TestCancelsLookAtFew(t *testing.T) {
 	var c cancels
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	open := func(ctx context.Context) *Batch {
-		b := &Batch{ctx: ctx}
+	var all []*Batch
+	for range 3 * mostLooked {
+		b := &Batch{ctx: ended}
 		c.join(b)
-		return b
+		all = append(all, b)
 	}
-	far := open(ended)
-	for range mostPassed {
-		open(context.Background())
+	if got := arriveAll(&c, all[:1]); len(got) != 0 || c.awaited != mostLooked {
+		t.Errorf("%d reported, %d awaited", len(got), c.awaited)
 	}
-	near := open(ended)
-	if got := c.take(near); !slices.Equal(got, []*Batch{near}) {
-		t.Errorf("%d taken", len(got))
-	}
-	if got := c.take(far); !slices.Equal(got, []*Batch{far}) {
-		t.Errorf("then %d taken", len(got))
+	if got := arriveAll(&c, all[1:]); len(got) != len(all) || c.awaited != 0 {
+		t.Errorf("then %d reported, %d awaited", len(got), c.awaited)
 	}
 }
 
