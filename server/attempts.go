@@ -61,7 +61,7 @@ func (s *session) probe(t *task, place int) {
 }
 
 // submit gives all queued handshakes to the engine with one call. Their timeouts are picked here: the
-// time that is left counts from now.
+// time that is left counts from when the engine's pace lets each SYN go, if nobody else asks.
 func (s *session) submit() {
 	if len(s.probes) == 0 || s.err != nil {
 		return
@@ -70,7 +70,7 @@ func (s *session) submit() {
 	for i := range s.probes {
 		place, address, attempt := splitProbeID(s.probes[i].ID)
 		t := s.tasks.tasks[place]
-		timeout := t.options.timeoutOf(attempt, s.fitInto-now)
+		timeout := t.options.timeoutOf(attempt, s.fitInto-now-time.Duration(i)*s.server.gap)
 		s.probes[i].Timeout = timeout
 		if timeout != t.options.timeout {
 			s.fitted++

@@ -102,6 +102,7 @@ type Server struct {
 	version string
 	limits  Limits
 	age     time.Duration // of streams; 0: none
+	gap     time.Duration // between two SYNs at the engine's pace; 0: it has none
 	log     *slog.Logger
 
 	drainDelay time.Duration
@@ -179,6 +180,7 @@ func New(c Config) (*Server, error) {
 		version: c.Version,
 		limits:  limits,
 		age:     max(orDefault(c.StreamAge, DefaultStreamAge), 0),
+		gap:     gapOf(c.Prober.Stats().Rate),
 		log:     c.Logger,
 
 		drainDelay: c.DrainDelay,

@@ -49,6 +49,14 @@ func (o *options) timeoutOf(attempt int, left time.Duration) time.Duration {
 	return fitTimeout(o.timeout, left, handshakes)
 }
 
+// gapOf returns the time between two SYNs at a rate; 0 is no limit, and has no gap.
+func gapOf(perSecond float64) time.Duration {
+	if perSecond <= 0 {
+		return 0
+	}
+	return time.Duration(float64(time.Second) / perSecond)
+}
+
 // lateSilence is how much of the reserve may go to a fitted handshake that ends after the work.
 // That happens if this machine was too busy to send its SYN in time, or to look at the answer. The
 // verdict then does not depend on some milliseconds.

@@ -208,6 +208,42 @@ func TestTimeoutsOfAnRPC(t *testing.T) {
 	}
 }
 
+// TestTimeoutsKeepThePace: in a Check of many targets the engine's pace starts the last handshake late, so
+// its timeout is shorter, and all silence is found.
+func TestTimeoutsKeepThePace(t *testing.T) {
+	const targets, rate = 500, 1000
+	var mu sync.Mutex
+	var got []time.Duration
+	fake := newFake(func(p shaker.Probe, before int) reply {
+		mu.Lock()
+		got = append(got, p.Timeout)
+		mu.Unlock()
+		return silent(p)
+	})
+	fake.stats.Rate = rate
+	synctest.Test(t, func(t *testing.T) {
+		client, _, stop := startStoppable(t, Config{Prober: fake})
+		defer stop()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		response, err := client.Check(ctx, &tcpshakerv1.CheckRequest{Targets: targetsOf(targets)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range response.Results {
+			if r.Reason != timeout {
+				t.Fatal(r)
+			}
+		}
+	})
+	for i, d := range got {
+		want := 1880*time.Millisecond - time.Duration(i)*time.Second/rate
+		if (d - want).Abs() > time.Millisecond {
+			t.Fatalf("handshake %d: %v, want %v", i, d, want)
+		}
+	}
+}
+
 // streamOne makes a StreamCheck of one target.
 func streamOne(
 	ctx context.Context, t *testing.T, client client, target string, o *tcpshakerv1.CheckOptions,

@@ -482,7 +482,8 @@ type CheckOptions struct {
 	// still be answered. In a Check with a deadline it may be less, so that silence is found before the deadline:
 	//
 	//  1. When a handshake is submitted, the service takes the time that is left for work (see ShakerService.Check), less
-	//     20 ms. It divides that by the attempts left at the address, this one included. That is L.
+	//     20 ms, and less the time until its pace lets the SYN go if no other RPC asks. It divides that by the attempts
+	//     left at the address, this one included. That is L.
 	//  2. If L is at least 1.2 s and less than T, the handshake may take L. Otherwise it may take T.
 	//  3. With `exhaustive` the attempts overlap. L is then the time that is left once the last one has begun, less 20 ms,
 	//     and is not divided.
