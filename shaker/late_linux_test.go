@@ -85,21 +85,37 @@ func aroundTheDeadline(t *testing.T, mode Mode, f family, each int) bool {
 // socket, is at the next one, to the same target or another, is no answer to that. It is neither up nor refused for it.
 func TestStaleAnswersAnswerNobody(t *testing.T) {
 	everywhere(t, func(t *testing.T, mode Mode, f family) {
+		tried, again := 0, 0 // of those whose first socket may be used again
 		for _, first := range []Outcome{Open, Refused, TimedOut} {
 			for _, stale := range []string{"SYN-ACK", "RST"} {
 				for _, same := range []bool{true, false} {
 					for _, then := range []Outcome{TimedOut, Open} {
 						t.Run(fmt.Sprintf("first=%s/stale=%s/same=%t/then=%s", first, stale, same, then), func(t *testing.T) {
-							staleAnswer(t, mode, f, first, stale, same, then)
+							sockets := staleAnswer(t, mode, f, first, stale, same, then)
+							if mode == Fresh || first == TimedOut {
+								if sockets == 1 {
+									t.Error("a socket was used again")
+								}
+								return
+							}
+							if tried++; sockets == 1 {
+								again++
+							} else {
+								t.Logf("%d sockets", sockets)
+							}
 						})
 					}
 				}
 			}
 		}
+		if again*10 < tried*9 {
+			t.Errorf("%d of %d sockets were used again: this proves little", again, tried)
+		}
 	})
 }
 
-func staleAnswer(t *testing.T, mode Mode, f family, first Outcome, stale string, same bool, then Outcome) {
+// staleAnswer returns how many sockets there were.
+func staleAnswer(t *testing.T, mode Mode, f family, first Outcome, stale string, same bool, then Outcome) uint64 {
 	a, b := f.target(1), f.target(2)
 	if same {
 		b = a
@@ -144,7 +160,5 @@ func staleAnswer(t *testing.T, mode Mode, f family, first Outcome, stale string,
 	if r1.Source != r2.Source {
 		t.Errorf("from %s and %s: this proves nothing", r1.Source, r2.Source)
 	}
-	if opened := e.Stats().SocketsOpened; (opened == 1) != (mode == Reuse && first != TimedOut) {
-		t.Errorf("%d sockets", opened)
-	}
+	return e.Stats().SocketsOpened
 }
