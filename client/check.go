@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"google.golang.org/grpc"
@@ -43,7 +44,7 @@ func onlyResult(target string, results []*tcpshakerv1.CheckResult) (Result, erro
 }
 
 // CheckAll probes targets and returns one Result for each, in their order; or else no results and
-// an *Error. Of no targets it returns no results, and asks nothing.
+// an *Error, whose Unanswered has every target that the service did not answer. Of no targets it returns no results, and asks nothing.
 //
 // There may be any number. They go over one [Client.Stream], because that alone has no limit on
 // targets, on the size of a request or on that of an answer; so CheckAll goes on after a service
@@ -56,11 +57,26 @@ func (c *Client) CheckAll(ctx context.Context, targets []string, opts ...CheckOp
 	// A copy, since the stream may still be reading it for a moment after an error has ended the call.
 	source := slices.Values(slices.Clone(targets))
 	results := make([]Result, len(targets))
+	answered := make([]bool, len(targets))
 	for result, err := range c.Stream(ctx, source, opts...) {
 		if err != nil {
+			if failed, ok := errors.AsType[*Error](err); ok {
+				failed.Unanswered = withoutResult(targets, answered)
+			}
 			return nil, err
 		}
-		results[result.Index] = result // Stream gives each index of the source once
+		results[result.Index], answered[result.Index] = result, true // Stream gives each index once
 	}
 	return results, nil
+}
+
+// withoutResult returns the targets that are not answered, whether they were sent or not.
+func withoutResult(targets []string, answered []bool) []UnansweredTarget {
+	var rest []UnansweredTarget
+	for i, target := range targets {
+		if !answered[i] {
+			rest = append(rest, UnansweredTarget{uint64(i), target})
+		}
+	}
+	return rest
 }

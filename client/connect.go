@@ -34,7 +34,10 @@ const noConnectionYet = "no connection yet"
 // connection can be made, further calls fail at once with the error of the last attempt, and the
 // package goes on connecting. The timeout never ends a call that has a connection.
 //
-// It is also how long a [Client.Stream] that has lost its stream goes on without a result.
+// It is also how long a [Client.Stream] that has lost its stream goes on without a result. If the
+// service asks for a wait (google.rpc.RetryInfo) of up to 10 s that takes more than half of that, the
+// wait is added, so that a short timeout leaves time to connect after it. A service that drains asks
+// for 1 s.
 func WithConnectTimeout(timeout time.Duration) Option {
 	return optionFunc(func(c *config) {
 		if timeout != 0 {

@@ -30,8 +30,10 @@ type Error struct {
 	// Err is what gRPC gave, or wraps it where there was no connection, and has a status (status.FromError). Or it wraps
 	// ErrProtocol.
 	Err error
-	// Unanswered are the targets of a Stream or CheckAll that were taken from the sequence, and have no Result, in their order.
-	// They may have been probed. Nil for other calls.
+	// Unanswered has the targets without a Result, in their order. Some may have been probed. Of a
+	// CheckAll it has all of them. Of a Stream it has those that were taken from the sequence; if the
+	// service could not be reached at the beginning, the sequence did not run, and there are none. It
+	// is nil for other calls.
 	Unanswered []UnansweredTarget
 }
 

@@ -18,12 +18,21 @@ const (
 // outage is the time since a Stream lost its stream, until one brings a result or stands for patience.
 type outage struct {
 	patience time.Duration
-	began    time.Time // zero: there is none
-	tries    int       // streams that were opened, or not, since
+	began    time.Time     // zero: there is none
+	tries    int           // streams that were opened, or not, since
+	asked    time.Duration // what the first end asked for, if it takes more than half of the patience; else 0
 }
 
 // over ends the outage.
-func (o *outage) over() { o.began, o.tries = time.Time{}, 0 }
+func (o *outage) over() { *o = outage{patience: o.patience} }
+
+// maxAsked is the longest wait that a service may ask for beyond the patience.
+const maxAsked = defaultConnectTimeout
+
+// whole returns how long the outage may last. A wait that its first end asked for, up to maxAsked,
+// always fits, and a whole patience for the attempt after it. So a short patience does not make an
+// orderly restart fatal.
+func (o *outage) whole() time.Duration { return o.asked + o.patience }
 
 // next returns how long to wait before the next stream after err, and how long after that it may take to open. A part of the
 // wait may be over. It is not ok if the patience is at its end, or the service asks for more of it than is left.
@@ -31,9 +40,12 @@ func (o *outage) next(err error, waited time.Duration) (wait, most time.Duration
 	if o.began.IsZero() {
 		o.began = time.Now()
 	}
-	left := o.patience - time.Since(o.began)
 	wait = jittered(min(firstBackoff<<min(o.tries, 10), maxBackoff))
 	asked, ok := (&Error{Err: err}).RetryDelay()
+	if o.tries == 0 && asked <= maxAsked && jitteredMost(asked) > o.patience/2 {
+		o.asked = jitteredMost(asked)
+	}
+	left := o.whole() - time.Since(o.began)
 	switch {
 	case asked-waited > left:
 		return 0, 0, false
@@ -49,8 +61,11 @@ func (o *outage) next(err error, waited time.Duration) (wait, most time.Duration
 
 // jittered returns d, or up to a fifth more, so that clients of one service do not all come back at once.
 func jittered(d time.Duration) time.Duration {
-	return d + time.Duration(rand.Int64N(int64(d)/5+1))
+	return d + time.Duration(rand.Int64N(int64(jitteredMost(d)-d)+1))
 }
+
+// jitteredMost returns the most that jittered returns.
+func jitteredMost(d time.Duration) time.Duration { return d + d/5 }
 
 // reopen opens another stream in place of one that err ended at the time lost. On error the outage lasts too long, ctx has
 // ended, or the status is another than UNAVAILABLE.

@@ -308,3 +308,38 @@ func TestContextBetweenStreams(t *testing.T) {
 		}
 	})
 }
+
+// A connect timeout below the wait that the service asks for does not make an orderly restart fatal: after
+// the wait there is time for an attempt. A service that stays away is given up after it all the same.
+func TestShortPatience(t *testing.T) {
+	const patience, asked = 200 * time.Millisecond, time.Second
+	for name, tt := range map[string]struct {
+		end  error
+		away int // streams that end before one is answered
+		code codes.Code
+		most time.Duration
+	}{
+		"comes back":                        {unavailable("DRAINING", asked), 1, codes.OK, 2 * time.Second},
+		"comes back after the longest wait": {unavailable("DRAINING", maxAsked), 1, codes.OK, 13 * time.Second},
+		"goes on asking":                    {unavailable("DRAINING", asked), 1000, codes.Unavailable, 4 * time.Second},
+		"asks for nothing":                  {status.Error(codes.Unavailable, "away"), 1000, codes.Unavailable, time.Second},
+		"asks for more than is accepted":    {unavailable("DRAINING", maxAsked+1), 1000, codes.Unavailable, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				opened := 0
+				c := dial(t, &fake{stream: func(s serverStream) error {
+					if opened++; opened <= tt.away {
+						return tt.end
+					}
+					return echo(s)
+				}}, WithConnectTimeout(patience))
+				began := time.Now()
+				results, err := drain(c.Stream(t.Context(), slices.Values(numbered(3))))
+				if took := time.Since(began); status.Code(err) != tt.code || (err == nil) != (len(results) == 3) || took > tt.most {
+					t.Errorf("%d results, %v after %v and %d streams", len(results), err, took, opened)
+				}
+			})
+		})
+	}
+}

@@ -38,6 +38,7 @@ type sender struct {
 	drained  bool // the sequence has returned
 	closed   bool // stream is half-closed
 	over     bool // the call is: nothing is sent any more
+	listed   bool // giveUp has listed the targets without a result
 }
 
 func newSender(options *tcpshakerv1.CheckOptions, pending *pending) *sender {
@@ -50,7 +51,7 @@ func newSender(options *tcpshakerv1.CheckOptions, pending *pending) *sender {
 // run takes all targets on. It returns early if the call is over, of which ctx knows first.
 func (s *sender) run(ctx context.Context, targets iter.Seq[string]) {
 	for target := range targets {
-		if ctx.Err() != nil || !s.add(target) {
+		if !s.add(target) || ctx.Err() != nil {
 			return
 		}
 	}
@@ -61,26 +62,28 @@ func (s *sender) run(ctx context.Context, targets iter.Seq[string]) {
 	s.flushLocked()
 }
 
-// add takes one target on, and reports whether there is use for more.
+// add takes one target on, and reports whether there is use for more. At a full message it waits, so
+// that the sequence is not asked for a target that has no place. If the call is over, the target still
+// counts as taken on until giveUp has listed those without a result.
 func (s *sender) add(target string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.batch) == maxBatch && !s.over {
+	if s.listed {
+		return false
+	}
+	s.batch = append(s.batch, target)
+	if len(s.batch) == 1 {
+		s.late.Reset(flushDelay)
+	}
+	if len(s.batch) == maxBatch {
+		s.flushLocked() // asks for a stream if there is none
+	}
+	for len(s.batch) >= maxBatch && !s.over {
 		if s.stream == nil {
 			s.attached.Wait()
 		} else {
 			s.flushLocked() // leaves no batch, or no stream
 		}
-	}
-	if s.over {
-		return false
-	}
-	s.batch = append(s.batch, target)
-	switch len(s.batch) {
-	case maxBatch:
-		s.flushLocked()
-	case 1:
-		s.late.Reset(flushDelay)
 	}
 	return !s.over
 }
@@ -177,5 +180,6 @@ func (s *sender) giveUp() []UnansweredTarget {
 	s.stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.listed = true
 	return s.pending.rest(s.batch)
 }

@@ -42,7 +42,8 @@ import (
 // twice, and meanwhile the sequence waits. A target whose result was lost with the connection is probed twice, and charged
 // twice to a quota. Before another stream Stream waits as long as the service asks (google.rpc.RetryInfo), or else 0.1 s,
 // and up to 2 s if that happens again. The last error ends the loop after 10 s ([WithConnectTimeout]) in which no stream
-// brought a result or stood so long. A service that cannot be reached at the beginning of the call, and every other status, end it at once. A new
+// brought a result or stood so long; a wait that the service asked for, of up to 10 s, is added if it takes more than half of that.
+// A service that cannot be reached at the beginning of the call, and every other status, end it at once. A new
 // instance of the service may have other limits, and its refusal ends the loop too.
 //
 // As for ctx, see [Client.Check]. Its end ends the loop with an error, also where the sequence is blocked.
