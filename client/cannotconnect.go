@@ -11,9 +11,10 @@ import (
 // because one side talks TLS and the other plaintext. They are what the connection looked like, so
 // they can be wrong about what is behind a proxy.
 var (
-	// ErrServiceSpeaksTLS: the service closed a plaintext connection without an answer, as services
-	// do that speak TLS. See [WithTransportCredentials].
-	ErrServiceSpeaksTLS = errors.New("the service seems to speak TLS")
+	// ErrServiceSpeaksTLS: the service closed a plaintext connection before HTTP/2 began, as services
+	// do that speak TLS. So do others, such as a proxy without a service behind it. See
+	// [WithTransportCredentials].
+	ErrServiceSpeaksTLS = errors.New("perhaps the service speaks TLS")
 	// ErrServiceSpeaksPlaintext: the service answered a TLS handshake with something else. See
 	// [WithInsecure].
 	ErrServiceSpeaksPlaintext = errors.New("the service seems to speak plaintext")
@@ -28,9 +29,11 @@ func (c *connector) cannotConnect(err error) error {
 	within := ""
 	switch {
 	case errors.Is(kind, ErrServiceSpeaksTLS):
-		reason = fmt.Sprintf("%v: it closed a plaintext connection without an answer (%s)", kind, reason)
+		reason = fmt.Sprintf("%v: it closed a plaintext connection before HTTP/2 began (%s)", kind, reason)
 	case errors.Is(kind, ErrServiceSpeaksPlaintext):
 		reason = fmt.Sprintf("%v: it answered a TLS handshake with something else (%s)", kind, reason)
+	case notHTTP2(reason):
+		reason = fmt.Sprintf("the service answered with something that is not HTTP/2 (%s)", reason)
 	case gaveUp(text):
 		within = fmt.Sprintf(" within %v", c.within)
 		if strings.Contains(reason, "server preface") {
@@ -50,12 +53,18 @@ func (c *connector) mismatch(reason string) error {
 	case !c.plaintext || !saidHello(reason):
 		return nil
 	case strings.HasSuffix(reason, "EOF"), strings.HasSuffix(reason, "connection reset by peer"),
-		strings.HasSuffix(reason, "broken pipe"),
-		strings.HasSuffix(reason, "frame too large"): // a TLS alert; of HTTP/1.1 there would be a note behind it
+		strings.HasSuffix(reason, "broken pipe"):
 		return ErrServiceSpeaksTLS
 	default:
 		return nil
 	}
+}
+
+// notHTTP2 reports whether the service answered, and what it said is no frame of HTTP/2: a line of
+// SSH, SMTP or HTTP/1.1, for instance.
+func notHTTP2(reason string) bool {
+	return saidHello(reason) &&
+		(strings.Contains(reason, "frame too large") || strings.Contains(reason, "connection error: "))
 }
 
 // saidHello reports whether the connection was there, and failed when HTTP/2 began on it.

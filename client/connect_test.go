@@ -41,6 +41,7 @@ func TestTLSOnOneSide(t *testing.T) {
 		"plaintext on unix":         {"unix:" + socket, nil, ErrServiceSpeaksTLS},
 		"plaintext by WithInsecure": {v4, []Option{WithInsecure()}, ErrServiceSpeaksTLS},
 		"plaintext to an alert":     {alerting(t), nil, ErrServiceSpeaksTLS},
+		"closed at once":            {accepting(t, "tcp", "127.0.0.1:0", func(net.Conn) {}).Addr().String(), nil, ErrServiceSpeaksTLS},
 		"TLS":                       {listen(t, "tcp", "127.0.0.1:0"), []Option{inTLS}, ErrServiceSpeaksPlaintext},
 		"TLS by IPv6":               {listen(t, "tcp", "[::1]:0"), []Option{inTLS}, ErrServiceSpeaksPlaintext},
 	} {
@@ -52,6 +53,9 @@ func TestTLSOnOneSide(t *testing.T) {
 					t.Errorf("%s: %v", method, err)
 				}
 				checkText(t, err, tt.target, tt.is.Error()+": ")
+				if strings.Contains(err.Error(), "without an answer") { // there may have been one
+					t.Errorf("%s: %v", method, err)
+				}
 				if errors.Is(err, ErrServiceSpeaksTLS) && errors.Is(err, ErrServiceSpeaksPlaintext) {
 					t.Errorf("%s: both of %v", method, err)
 				}
@@ -129,6 +133,13 @@ func TestNoConnectionIsNoTLSOnOneSide(t *testing.T) {
 		_, _ = conn.Write([]byte("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"))
 		_, _ = conn.Read(make([]byte, 1024))
 	}).Addr().String()
+	says := func(bytes string) string {
+		return accepting(t, "tcp", "127.0.0.1:0", func(conn net.Conn) {
+			_, _ = conn.Write([]byte(bytes))
+			_, _ = io.Copy(io.Discard, conn)
+		}).Addr().String()
+	}
+	const notHTTP2 = "the service answered with something that is not HTTP/2"
 	gone := filepath.Join(t.TempDir(), "socket")
 	ca := testcert.NewCA("others")
 	other := listen(t, "tcp", "127.0.0.1:0", grpc.Creds(credentials.NewServerTLSFromCert(new(ca.Certificate("127.0.0.1")))))
@@ -140,6 +151,10 @@ func TestNoConnectionIsNoTLSOnOneSide(t *testing.T) {
 		"refused":    {closed.Addr().String(), nil, "connection refused"},
 		"no socket":  {"unix:" + gone, nil, "no such file"},
 		"HTTP/1.1":   {http, nil, "HTTP/1.1"},
+		"not HTTP/2": {http, nil, notHTTP2},
+		"SSH":        {says("SSH-2.0-OpenSSH_9.6\r\n"), nil, notHTTP2},
+		"SMTP":       {says("220 mail.example ESMTP\r\n"), nil, notHTTP2},
+		"bad frame":  {says(strings.Repeat("\x00\x00\x00\x01", 8)), nil, notHTTP2},
 		"unknown CA": {other, []Option{WithTransportCredentials(credentials.NewTLS(nil))}, "unknown authority"},
 		"no name":    {"dns://" + nameServer(t, 3, 0) + "/shaker.example:1", nil, "not known"},
 		"SERVFAIL":   {"dns://" + nameServer(t, 2, 0) + "/shaker.example:1", nil, "lookup shaker.example"},
