@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/CarterTsai/tcp-shaker/client/internal/machine"
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 )
 
@@ -62,7 +63,7 @@ func New(target string, opts ...Option) (*Client, error) {
 	if err := errors.Join(cfg.tokenErr, checkConnectTimeout(cfg.connectTimeout)); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	local, route := isLocal(target), new(route)
+	local, route := machine.IsThis(target), new(route)
 
 	dial := []grpc.DialOption{
 		grpc.WithTransportCredentials(cfg.credentials),

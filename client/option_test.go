@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/CarterTsai/tcp-shaker/client/internal/machine"
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
 )
 
@@ -79,8 +80,8 @@ func TestIsLocal(t *testing.T) {
 		"xds:///localhost":                false,
 		"":                                false,
 	} {
-		if got := isLocal(target); got != want {
-			t.Errorf("isLocal(%q) = %v, want %v", target, got, want)
+		if got := machine.IsThis(target); got != want {
+			t.Errorf("machine.IsThis(%q) = %v, want %v", target, got, want)
 		}
 		protocol := defaultCredentials(target).Info().SecurityProtocol
 		if (protocol == "tls") == want {

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
+	"github.com/CarterTsai/tcp-shaker/client/internal/machine"
 	"github.com/CarterTsai/tcp-shaker/client/internal/testcert"
 )
 
@@ -43,7 +44,7 @@ func TestProxyHelper(t *testing.T) {
 	}
 	for _, ask := range list {
 		opts := []Option{WithConnectTimeout(2 * time.Second)}
-		if !isLocal(ask.Target) {
+		if !machine.IsThis(ask.Target) {
 			opts = append(opts, WithInsecure())
 		}
 		if ask.Dialer {

@@ -61,16 +61,21 @@ func (a *access) contradiction(server string, plaintext bool) error {
 
 // tlsFlag returns a flag that was given and makes no sense without TLS. Empty: none was.
 func (a *access) tlsFlag() string {
-	switch {
-	case a.ca != "":
-		return "--ca"
-	case a.cert != "":
-		return "--cert"
-	case a.key != "":
-		return "--key"
-	case a.serverName != "":
-		return "--server-name"
-	default:
-		return ""
+	if flags := a.tlsFlags(); len(flags) > 0 {
+		return flags[0]
 	}
+	return ""
+}
+
+// tlsFlags returns all such flags that were given.
+func (a *access) tlsFlags() []string {
+	var given []string
+	for _, f := range [...]struct{ name, value string }{
+		{"--ca", a.ca}, {"--cert", a.cert}, {"--key", a.key}, {"--server-name", a.serverName},
+	} {
+		if f.value != "" {
+			given = append(given, f.name)
+		}
+	}
+	return given
 }

@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
+
+	"github.com/CarterTsai/tcp-shaker/client"
 )
 
 // What cannot be meant is told in words, before a file is opened or anybody is asked.
@@ -56,6 +59,32 @@ func TestTokenFileFromTheEnvironment(t *testing.T) {
 		if code != exitUsage || !strings.Contains(stderr.String(), "SHAKE_TOKEN_FILE: ") ||
 			!strings.Contains(stderr.String(), path) {
 			t.Errorf("code %d, %s", code, &stderr)
+		}
+	}
+}
+
+// The hints name what was given, and what helps.
+func TestHints(t *testing.T) {
+	for _, tt := range []struct {
+		args string
+		err  error
+		want string
+	}{
+		{"--server s:1", client.ErrServiceSpeaksPlaintext, "; for plaintext give --plaintext"},
+		{"--server s:1 --ca f --server-name n", client.ErrServiceSpeaksPlaintext, "; for plaintext give --plaintext, and drop --ca, --server-name"},
+		{"--server localhost:1 --ca f", client.ErrServiceSpeaksPlaintext, "; for plaintext drop --ca"},
+		{"--server [::1]:1 --cert f --key f", client.ErrServiceSpeaksPlaintext, "; for plaintext drop --cert, --key"},
+		{"--server localhost:1", client.ErrServiceSpeaksTLS, "; for TLS give --ca or --server-name"},
+		{"--server s:1 --plaintext", client.ErrServiceSpeaksTLS, "; for TLS drop --plaintext, and give --ca unless"},
+		{"--server s:1", errors.New("another"), ""},
+	} {
+		o, err := parseArgs(append(strings.Fields(tt.args), "a:1"), noEnv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := o.hint(tt.err); !strings.HasPrefix(got, tt.want) || (tt.want == "") != (got == "") ||
+			strings.Contains(got, "--plaintext") != (strings.Contains(tt.want, "--plaintext")) {
+			t.Errorf("%s: %q, want %q", tt.args, got, tt.want)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/CarterTsai/tcp-shaker/server"
 )
 
 // contradiction returns what makes o a command line that cannot be meant.
@@ -19,6 +21,10 @@ func (o *options) contradiction() error {
 		return errors.New("--connect-timeout needs --server")
 	case o.evidence && o.output == "csv":
 		return errors.New("--evidence needs -o table or -o json: a csv line has no room for it")
+	case o.given["attempts"] && o.attempts < 1: // 0 would be the default
+		return errors.New("--attempts must be 1 to 16")
+	case o.given["timeout"] && o.timeout <= 0:
+		return fmt.Errorf("--timeout must be %s to %s", short(server.MinTimeout), short(server.DefaultMaxTimeout))
 	case o.deadline < 0:
 		return errors.New("--deadline must not be negative")
 	case o.ipv4 && o.ipv6:

@@ -37,7 +37,10 @@ func explain(s *service, n int, err error) error {
 	if delay, ok := retryDelay(err); ok {
 		text += "; ask again in " + short(delay)
 	}
-	return &callError{text + hint(err), err}
+	if s.hint != nil {
+		text += s.hint(err)
+	}
+	return &callError{text, err}
 }
 
 // sentence names the service and says what became of the call.
@@ -55,11 +58,27 @@ func sentence(service string, err error) string {
 		return service + " refuses the call: " + reason
 	case code == codes.Unimplemented:
 		return service + " does not know the call: " + reason
+	case code == codes.DeadlineExceeded && whileConnecting(reason) != "":
+		return "cannot connect to " + whileConnecting(reason) + " in time"
+	case code == codes.DeadlineExceeded && strings.Contains(reason, beforeThat+"cannot connect to "):
+		_, reason, _ = strings.Cut(reason, beforeThat)
+		return reason
 	case code == codes.DeadlineExceeded:
 		return service + " did not answer in time: " + reason
 	default:
 		return service + " failed: " + reason
 	}
+}
+
+// beforeThat stands in a text of package client between the end of the context and what the call waited
+// for.
+const beforeThat = "; before that, "
+
+// whileConnecting returns the service, and the proxy if there is one, to which there was no connection
+// yet when the context of the call ended. It is empty if that was not so.
+func whileConnecting(reason string) string {
+	_, to, _ := strings.Cut(reason, " while connecting to ")
+	return to
 }
 
 // refusals are the codes with which a service that works turns a call away.
@@ -125,10 +144,18 @@ func statusReason(err error) string {
 // brokenOff is explain for a call that --deadline, if there is one, may have ended.
 func brokenOff(o *options, s *service, n int, err error) error {
 	if o.deadline > 0 && status.Code(err) == codes.DeadlineExceeded {
-		text := fmt.Sprintf("--deadline %s is over: %s has answered %d %s, and not all",
-			short(o.deadline), s.name, n, plural(n, "target"))
-		if _, cause, ok := strings.Cut(err.Error(), "; before that, "); ok { // package client waited for the service
-			text += "; before that, " + cause
+		text := fmt.Sprintf("--deadline %s is over: ", short(o.deadline))
+		to := whileConnecting(plain(err))
+		switch {
+		case to != "":
+			text += "still connecting to " + to
+		case o.vantage:
+			text += s.name + " has not answered"
+		default:
+			text += fmt.Sprintf("%s has answered %d %s, and not all", s.name, n, plural(n, "target"))
+		}
+		if _, cause, ok := strings.Cut(plain(err), beforeThat); ok { // package client waited for the service
+			text += beforeThat + cause
 		}
 		return &callError{text, err}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/CarterTsai/tcp-shaker/client"
@@ -150,9 +151,28 @@ func parseMixed(fs *flag.FlagSet, args []string) (words, literal []string, err e
 		if len(rest) == 0 {
 			return words, nil, nil
 		}
-		if len(parsed) > 0 && parsed[len(parsed)-1] == "--" {
+		if endsFlags(fs, parsed) {
 			return words, rest, nil
 		}
 		words, args = append(words, rest[0]), rest[1:]
 	}
+}
+
+// endsFlags reports whether the last of args, which fs has parsed, is the `--` behind the flags, and
+// not the value of a flag.
+func endsFlags(fs *flag.FlagSet, args []string) bool {
+	for i := 0; i < len(args); i++ {
+		if args[i] == "--" {
+			return true
+		}
+		name, _, valued := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
+		f := fs.Lookup(name)
+		if f == nil || valued {
+			continue
+		}
+		if b, ok := f.Value.(interface{ IsBoolFlag() bool }); !ok || !b.IsBoolFlag() {
+			i++ // its value
+		}
+	}
+	return false
 }

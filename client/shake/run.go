@@ -90,7 +90,7 @@ func shake(ctx context.Context, o *options, seen *tally, stdin io.Reader, stdout
 	case from.err != nil:
 		return usageError{from.err}
 	case seen.all == 0:
-		return usageError{fmt.Errorf("%s: no targets", o.file)}
+		return usageError{fmt.Errorf("%s: no targets", from.name)}
 	default:
 		return nil
 	}

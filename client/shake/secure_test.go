@@ -64,7 +64,7 @@ func TestCertificates(t *testing.T) {
 		"the system's roots":       {byAddress, []string{"--server-name", "127.0.0.1"}, "unknown authority"},
 		"roots beside a cert":      {mutual, edge, "unknown authority"},
 		"plaintext by default":     {byAddress, nil, "for TLS give --ca"},
-		"TLS to plaintext":         {plain, []string{"--ca", ca}, "for plaintext give --plaintext"},
+		"TLS to plaintext":         {plain, []string{"--ca", ca}, "for plaintext drop --ca"},
 		"wrong name":               {byHost, []string{"--ca", ca}, "IP SANs"},
 		"the name told":            {byHost, []string{"--ca", ca, "--server-name", "shaker.example"}, ""},
 		"another name told":        {byHost, []string{"--ca", ca, "--server-name", "other.example"}, "other.example"},

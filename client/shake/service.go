@@ -36,6 +36,7 @@ const (
 type service struct {
 	client *client.Client
 	name   string                         // for messages
+	hint   func(error) string             // the flags that help against an error; empty: none
 	open   func() (*client.Client, error) // makes another client of it
 	stop   func()                         // what runs in this process besides
 }
@@ -76,6 +77,7 @@ func dial(o *options, stderr io.Writer) (*service, error) {
 	}
 	s := &service{
 		name: "the service " + o.server,
+		hint: o.hint,
 		open: func() (*client.Client, error) { return client.New(o.server, opts...) },
 		stop: func() {},
 	}
@@ -129,6 +131,7 @@ func serveHere(o *options, stderr io.Writer) (*service, error) {
 
 	local := &service{
 		name: "this machine",
+		hint: o.hint,
 		open: func() (*client.Client, error) {
 			return client.New("passthrough:///this-machine", client.WithInsecure(), client.WithDialOptions(
 				grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return pipe.DialContext(ctx) })))

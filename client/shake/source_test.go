@@ -140,3 +140,14 @@ func TestManyTargets(t *testing.T) {
 		t.Errorf("code %d, %d lines, %s", o.code, got, o.stderr)
 	}
 }
+
+// An empty list is called so in the same words with and without --wait.
+func TestEmptyStandardInput(t *testing.T) {
+	address := serve(t, byName)
+	for _, args := range [][]string{{"-"}, {"-f", "-"}, {"-", "--wait", "10s"}} {
+		o := shakeWith(t, strings.NewReader("# nothing\n"), append(args, "--server", address)...)
+		if o.code != exitUsage || !strings.HasPrefix(o.stderr, "shake: standard input: no targets\n") {
+			t.Errorf("%v: %+v", args, o)
+		}
+	}
+}

@@ -22,17 +22,18 @@ func (o *options) tellUnanswered(stderr io.Writer, seen *tally, err error) {
 	}
 	missing := len(failed.Unanswered)
 	given := seen.all + missing
-	text := fmt.Sprintf("%d of the %d targets that were read have no result", missing, given)
-	if total, ok := o.count(); ok && total >= given {
+	var names []string
+	for _, u := range failed.Unanswered[:min(missing, namedUnanswered)] {
+		names = append(names, printable(u.Target))
+	}
+	text := ofRead(missing, given)
+	if total, unread, ok := o.count(given, namedUnanswered-len(names)); ok && total >= given {
 		missing = total - seen.all
-		text = fmt.Sprintf("%d of %d targets have no result", missing, total)
+		text = ofAll(missing, total)
+		names = append(names, unread...)
 	}
 	if missing == 0 {
 		return
-	}
-	var names []string
-	for _, u := range failed.Unanswered[:min(len(failed.Unanswered), namedUnanswered)] {
-		names = append(names, printable(u.Target))
 	}
 	switch {
 	case len(names) == 0:
@@ -44,21 +45,48 @@ func (o *options) tellUnanswered(stderr io.Writer, seen *tally, err error) {
 	fmt.Fprintf(stderr, "shake: %s\n", text)
 }
 
-// count returns how many targets there are. It is not ok if they come from what can be read only once, such as a pipe.
-func (o *options) count() (total int, ok bool) {
+// ofAll says how many of all targets have no result.
+func ofAll(missing, total int) string {
+	if total == 1 {
+		return "1 target has no result"
+	}
+	return fmt.Sprintf("%d of %d targets %s no result", missing, total, have(missing))
+}
+
+// ofRead says it of those that were read.
+func ofRead(missing, given int) string {
+	if given == 1 {
+		return "the 1 target that was read has no result"
+	}
+	return fmt.Sprintf("%d of the %d targets that were read %s no result", missing, given, have(missing))
+}
+
+func have(n int) string {
+	if n == 1 {
+		return "has"
+	}
+	return "have"
+}
+
+// count returns how many targets there are, and the first of those behind the given ones, up to some.
+// It is not ok if they come from what can be read only once, such as a pipe.
+func (o *options) count(given, some int) (total int, unread []string, ok bool) {
 	if o.file != "" {
 		info, err := os.Stat(o.file)
 		if err != nil || o.file == "-" || !info.Mode().IsRegular() {
-			return 0, false
+			return 0, nil, false
 		}
 	}
 	from, err := openSource(o.targets, o.file, nil)
 	if err != nil {
-		return 0, false
+		return 0, nil, false
 	}
 	defer from.close()
-	for range from.all {
+	for target := range from.all {
+		if total >= given && len(unread) < some {
+			unread = append(unread, printable(target))
+		}
 		total++
 	}
-	return total, from.err == nil
+	return total, unread, from.err == nil
 }

@@ -29,7 +29,7 @@ func TestUnansweredOfAPipe(t *testing.T) {
 		return status.Error(codes.Aborted, "enough")
 	})
 	o := shakeWith(t, nil, "--server", address, "-f", path)
-	if o.code != exitFailed || !strings.HasSuffix(o.stderr, "shake: 1 of the 1 targets that were read have no result: up:1\n") {
+	if o.code != exitFailed || !strings.HasSuffix(o.stderr, "shake: the 1 target that was read has no result: up:1\n") {
 		t.Errorf("%+v", o)
 	}
 }

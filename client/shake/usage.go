@@ -13,8 +13,8 @@ Which service to ask:
   --server ADDR      a running service: host:port or unix:PATH (default: SHAKE_SERVER from the
                      environment). Without one, this machine probes by itself (Linux only), and
                      looks names up with its search list. A service reads names as absolute
-  --rate N           handshakes a second that this machine starts at most, 0 to 1e+08 (default 20000;
-                     0: no limit). Not with --server: a service has a rate of its own
+  --rate N           handshakes a second that this machine starts at most, 0 to 100000000 (default
+                     20000; 0: no limit). Not with --server: a service has a rate of its own
   --connect-timeout D
                      how long connecting to the service may take, 10ms to 10m (default 10s)
   --ca FILE          PEM file of CA certificates used to verify the service (default: the system's)
@@ -65,7 +65,8 @@ What to print:
   -h, --help         print this and exit
 
 A service that restarts, drains or ends an old stream is asked on about the targets without a result.
-Each target is answered once. After a --connect-timeout without a result shake gives up.
+Each target is answered once. After a --connect-timeout without a result shake gives up. It adds a
+wait that the service asks for, if that takes more than half of it.
 
 Each result is printed as soon as it is known: in the order of completion with a list or --wait,
 otherwise in the order of the arguments. In the table, DONE is how many handshakes were answered with

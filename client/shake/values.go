@@ -56,7 +56,7 @@ func short(d time.Duration) string {
 func parseRate(s string) (float64, error) {
 	rate, err := strconv.ParseFloat(s, 64)
 	if err != nil || !(rate >= 0 && rate <= shaker.MaxRate) { // so that NaN is refused as well
-		return 0, fmt.Errorf("must be a number from 0 to %g", float64(shaker.MaxRate))
+		return 0, fmt.Errorf("must be a number from 0 to %.0f", float64(shaker.MaxRate))
 	}
 	return rate, nil
 }

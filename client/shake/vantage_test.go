@@ -1,11 +1,14 @@
 package main
 
 import (
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -93,5 +96,23 @@ func TestVantageFails(t *testing.T) {
 	o = shakeWith(t, nil, "vantage", "--server", serve(t, byName)) // it does not implement GetVantage
 	if o.code != exitFailed || !strings.Contains(o.stderr, "does not know the call: ") {
 		t.Errorf("%+v", o)
+	}
+}
+
+// A deadline that passes while there is no connection, or no answer, says so, and nothing of targets.
+func TestVantageDeadline(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, and nobody speaks
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	o := shakeWith(t, nil, "--server", silent.Addr().String(), "--deadline", "200ms", "vantage")
+	if want := "shake: --deadline 200ms is over: still connecting to " + silent.Addr().String() + "\n"; o.stderr != want {
+		t.Errorf("%s, want %s", o.stderr, want)
+	}
+	late := &client.Error{Err: status.Error(codes.DeadlineExceeded, "context deadline exceeded")}
+	text := brokenOff(&options{deadline: time.Second, vantage: true}, &service{name: "the service s:1"}, 0, late).Error()
+	if text != "--deadline 1s is over: the service s:1 has not answered" {
+		t.Error(text)
 	}
 }

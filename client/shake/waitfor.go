@@ -65,10 +65,12 @@ func waitFor(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io
 func (w *waiting) outcome(o *options, s *service, err error) error {
 	_, call := errors.AsType[*client.Error](err)
 	switch {
-	case call && passing(err):
-		return fmt.Errorf("%w; --wait %s is over", explain(s, 0, err), short(o.wait))
-	case call:
+	case call && status.Code(err) == codes.InvalidArgument: // the command line is to blame
 		return explain(s, 0, err)
+	case call && (passing(err) || status.Code(err) == codes.DeadlineExceeded):
+		return fmt.Errorf("%w; --wait %s is over; missing: %s", explain(s, 0, err), short(o.wait), listed(w.missing))
+	case call:
+		return fmt.Errorf("%w; missing: %s", explain(s, 0, err), listed(w.missing))
 	case err != nil || len(w.missing) == 0:
 		return err
 	}

@@ -175,8 +175,8 @@ func TestWaitAndFailedCalls(t *testing.T) {
 		told  string
 	}{
 		"draining":       {[]error{nil, status.Error(codes.Unavailable, "draining"), status.Error(codes.Unavailable, "draining")}, exitReachable, "shake: waiting"},
-		"token":          {[]error{status.Error(codes.Unauthenticated, "who?")}, exitFailed, "refuses the call: who? (UNAUTHENTICATED)"},
-		"token, later":   {[]error{nil, status.Error(codes.Unauthenticated, "who?")}, exitFailed, "refuses the call: who? (UNAUTHENTICATED)"},
+		"token":          {[]error{status.Error(codes.Unauthenticated, "who?")}, exitFailed, "refuses the call: who? (UNAUTHENTICATED); missing: late:3 (no answer)\n"},
+		"token, later":   {[]error{nil, status.Error(codes.Unauthenticated, "who?")}, exitFailed, "refuses the call: who? (UNAUTHENTICATED); missing: late:3 (timed out)\n"},
 		"denied":         {[]error{status.Error(codes.PermissionDenied, "no")}, exitFailed, "(PERMISSION_DENIED)"},
 		"option":         {[]error{status.Error(codes.InvalidArgument, "no")}, exitUsage, "(INVALID_ARGUMENT)"},
 		"not a service":  {[]error{status.Error(codes.Unimplemented, "no")}, exitFailed, "(UNIMPLEMENTED)"},
@@ -233,7 +233,7 @@ func TestWaitForNoService(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "socket")
 	o := shakeWith(t, nil, "--server", "unix:"+socket, "--wait", "2s", "--interval", "1h", "up:1")
 	if o.code != exitFailed || o.stdout != "" || !strings.Contains(o.stderr, socket) ||
-		!strings.HasSuffix(o.stderr, "(UNAVAILABLE); --wait 2s is over\n") || strings.Count(o.stderr, "\n") != 2 {
+		!strings.HasSuffix(o.stderr, "(UNAVAILABLE); --wait 2s is over; missing: up:1 (no answer)\n") || strings.Count(o.stderr, "\n") != 2 {
 		t.Errorf("%+v", o)
 	}
 }
@@ -246,12 +246,15 @@ func TestWaitForASilentService(t *testing.T) {
 	}
 	defer listener.Close()
 	o := shakeWith(t, nil, "--server", listener.Addr().String(), "--wait", "300ms", "up:1")
-	if o.code != exitFailed || o.stdout != "" || !strings.Contains(o.stderr, listener.Addr().String()) {
+	want := "shake: cannot connect to " + listener.Addr().String() +
+		" in time (DEADLINE_EXCEEDED); --wait 300ms is over; missing: up:1 (no answer)\n"
+	if o.code != exitFailed || o.stdout != "" || o.stderr != want {
 		t.Errorf("%+v", o)
 	}
 	hung := serve(t, func(s serverStream) error { <-s.Context().Done(); return s.Context().Err() })
 	o = shakeWith(t, nil, "--server", hung, "--wait", "300ms", "up:1")
-	if o.code != exitFailed || !strings.Contains(o.stderr, "did not answer in time") {
+	if o.code != exitFailed || !strings.Contains(o.stderr, "did not answer in time: ") ||
+		!strings.HasSuffix(o.stderr, "; --wait 300ms is over; missing: up:1 (no answer)\n") {
 		t.Errorf("%+v", o)
 	}
 }
