@@ -83,7 +83,7 @@ func TestHints(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := o.hint(tt.err); !strings.HasPrefix(got, tt.want) || (tt.want == "") != (got == "") ||
-			strings.Contains(got, "--plaintext") != (strings.Contains(tt.want, "--plaintext")) {
+			strings.Contains(got, "--plaintext") != strings.Contains(tt.want, "--plaintext") {
 			t.Errorf("%s: %q, want %q", tt.args, got, tt.want)
 		}
 	}
