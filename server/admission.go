@@ -53,7 +53,7 @@ func (s *Server) admit(ctx context.Context, info *tap.Info) (admitted context.Co
 		return nil, s.refuseHeaders(ctx, info, refused)
 	}
 	conn.letIn()
-	p := &passage{Context: limited, method: info.FullMethodName, admission: admission, began: time.Now(), rpc: ctx}
+	p := &passage{Context: limited, method: info.FullMethodName, admission: admission, began: time.Now(), rpc: ctx, server: s}
 	context.AfterFunc(ctx, func() {
 		defer s.survive(ctx)
 		cancel()
@@ -158,7 +158,8 @@ func (s *Server) admittedUnary(ctx context.Context, req any, _ *grpc.UnaryServer
 }
 
 // admittedStream is admittedUnary for streams. The handlers of other services, such as health watches, know nothing of being
-// let in, and may be inside Recv: they run beside, and end with their stream when this returns.
+// let in or of a drain, and may be inside Recv: they run beside, and end with their stream when this returns. They end by
+// themselves only when their callers do, which would hold up every shutdown. A StreamCheck retires by itself.
 func (s *Server) admittedStream(
 	srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
 ) (err error) {
@@ -184,11 +185,11 @@ func (s *Server) admittedStream(
 		defer end(nil)
 		inner = strangersStream{wrapped, a, end}
 	}
-	return s.untilEnd(held, nil, func() error { return handler(srv, inner) })
+	return s.untilEnd(held, func() error { return handler(srv, inner) })
 }
 
-// untilEnd runs handler until it returns, ctx ends or drained is closed.
-func (s *Server) untilEnd(ctx context.Context, drained <-chan struct{}, handler func() error) error {
+// untilEnd runs handler until it returns, ctx ends or the service drains.
+func (s *Server) untilEnd(ctx context.Context, handler func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		defer s.recovered(ctx, func(err error) { done <- err })
@@ -199,7 +200,7 @@ func (s *Server) untilEnd(ctx context.Context, drained <-chan struct{}, handler 
 		return err
 	case <-ctx.Done():
 		return errEnded(ctx)
-	case <-drained:
+	case <-s.draining:
 		return errDraining()
 	}
 }

@@ -91,7 +91,7 @@ func (s *Server) auditRPC(ctx context.Context, method string, began time.Time, r
 	if r.unread {
 		level = min(level, slog.LevelWarn)
 	}
-	if r.old { // UNAVAILABLE, and in order
+	if r.old && code == codes.Unavailable { // in order
 		level = slog.LevelInfo
 	}
 	if !s.log.Enabled(ctx, level) {

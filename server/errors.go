@@ -194,14 +194,17 @@ func quotaMessage(r *access.Refusal) string {
 
 const minRetryDelay = 10 * time.Millisecond
 
-// errEnded is the answer to an RPC whose context has ended: because its caller is not let in any more, by its deadline, or by
-// its caller.
+// errEnded is the answer to an RPC whose context has ended: because its caller is not let in any more, by its deadline, because
+// Run has stopped waiting for it, or by its caller.
 func errEnded(ctx context.Context) error {
 	if r, ok := errors.AsType[*access.Refusal](context.Cause(ctx)); ok {
 		return errRefused(r)
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return newStatus(codes.DeadlineExceeded, ReasonDeadlineExceeded, "the deadline of the RPC passed", nil)
+	}
+	if p := passageOf(ctx); p != nil && p.server.stopped.Load() {
+		return errDraining()
 	}
 	return newStatus(codes.Canceled, ReasonCanceled, "the caller canceled the RPC", nil)
 }

@@ -30,11 +30,14 @@ const (
 
 	// maxAge is after how long a connection is asked to go (GOAWAY, give or take 10 %), without which a client that balances
 	// by connection would never learn of a new replica. RPCs on it go on without a bound: streams end in order by an age of
-	// their own, and a connection that cut them would lose their targets.
+	// their own, and a connection that cut them would lose their targets. From then on grpc-go's
+	// server sends no keepalive ping on the connection: its keepalive goroutine waits for the
+	// connection's end. A lost peer is then found by TCP keepalive, which Go's listeners turn on.
+	// A frozen one, whose kernel still answers, keeps its streams until their age.
 	maxAge = 30 * time.Minute
 
 	// keepaliveAfter is after how long a silent peer is asked whether it is alive, and keepaliveTimeout how long it has to
-	// answer before its RPCs are canceled.
+	// answer before its RPCs are canceled. Both hold until maxAge.
 	keepaliveAfter, keepaliveTimeout = time.Minute, 20 * time.Second
 
 	// minPing is the least time between two keepalive pings of a client. gRPC closes the connection

@@ -15,12 +15,15 @@ import (
 
 // unary and stream are the interceptors in pairs, the outermost first:
 //
-//	reach ─▶ Config's ─▶ drain ─▶ request id ─▶ audit ─▶ admitted ─▶ recovery ─▶ handler
+//	reach ─▶ Config's ─▶ counted ─▶ request id ─▶ audit ─▶ admitted ─▶ recovery ─▶ handler
 //
 // Reach is what the caller's count of RPCs needs to know.
 //
 // Config's, such as metrics, are told of all that a caller gets but a refusal by its headers (Server.admit), which no
-// interceptor sees. Drain is what a drain needs to know and to end.
+// interceptor sees. Counted is what a drain needs to know.
+//
+// Admitted ends the streams of other services in a drain. It stands inside of audit, so that the log has the status that the
+// caller gets.
 //
 // Audit stands outside of recovery, so that it sees the INTERNAL that recovery makes of a panic, and inside of the request
 // id, so that it can tell it.
@@ -36,7 +39,7 @@ func (s *Server) unary() []grpc.UnaryServerInterceptor {
 
 func (s *Server) stream() []grpc.StreamServerInterceptor {
 	return slices.Concat([]grpc.StreamServerInterceptor{s.reachStream}, s.outerStream, []grpc.StreamServerInterceptor{
-		s.untilDrain,
+		s.countedStream,
 		streamRequestID,
 		s.auditStream,
 		s.admittedStream,
@@ -53,18 +56,15 @@ func (s *Server) counted(
 	return handler(ctx, req)
 }
 
-// untilDrain ends the streams of other services, such as health watches and reflection, when Drain is called: they end by
-// themselves only when their callers do, which would hold up every shutdown. Their handlers know nothing of a drain and may
-// be inside Recv, so they run beside, and end with their stream when this returns. A StreamCheck retires by itself.
-func (s *Server) untilDrain(
+// countedStream counts StreamChecks as under way. A drain ends the streams of other services; see admittedStream.
+func (s *Server) countedStream(
 	srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
 ) error {
 	if isOurs(info.FullMethod) {
 		s.working.Add(1)
 		defer s.working.Add(-1)
-		return handler(srv, stream)
 	}
-	return s.untilEnd(context.Background(), s.draining, func() error { return handler(srv, stream) })
+	return handler(srv, stream)
 }
 
 // panicked logs a panic with its stack and returns what the caller is told of it: that there was a fault, and nothing else.

@@ -10,12 +10,14 @@ import (
 const drainTime = 4 * time.Second
 
 // retirement ends a stream for the service's own reasons: the service drains, or the stream is old.
-// A stream that retires reads no more messages. It answers every target that it has read: those in
+// A stream that retires takes no more messages. It answers every target that it has taken: those in
 // flight, those that wait for an attempt or a name, and those that a rate holds back. Then it ends
-// with status. A message that gRPC has received and the session has not read was never probed.
+// with status. The targets of later messages are never probed. One message that the reader was
+// already allowed to receive is still looked at: if it cannot be read, its status ends the stream.
 //
 // An old stream has no bound, because every target has one of its own, and a rate lets a held
-// target through some day. A drain leaves unanswered, and refunds, what is open after drainTime.
+// target through some day. But each Send of its results has one, stuckTime. A drain leaves
+// unanswered, and refunds, what is open after drainTime.
 // The zero value, that of a Check, never retires.
 type retirement struct {
 	draining <-chan struct{} // closed by Drain; nil once that was seen

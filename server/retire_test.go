@@ -11,7 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	tcpshakerv1 "github.com/CarterTsai/tcp-shaker/gen/tcpshaker/v1"
@@ -261,5 +264,46 @@ func TestOldStreamIsNoWarning(t *testing.T) {
 		if want := "level=" + tt.want.String() + " msg=rpc"; !strings.Contains(lines.String(), want) {
 			t.Errorf("want %s, not %s", want, &lines)
 		}
+	}
+}
+
+// TestUnreadableMessageOfAnOldStream: a stream that retires still looks at one message. If it cannot
+// be read, the caller gets its status, and the line in the log has the level of that.
+func TestUnreadableMessageOfAnOldStream(t *testing.T) {
+	one, err := proto.Marshal(&tcpshakerv1.StreamCheckRequest{Targets: targetsOf(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		message     []byte
+		code, level string
+	}{
+		"no protobuf": {[]byte{0xff, 0xff}, "Internal", "WARN"},
+		"too large":   {make([]byte, maxRequest+1), "ResourceExhausted", "WARN"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var lines logBuffer
+				p := serve(t, Config{Prober: always(hanging()), StreamAge: time.Second, Logger: jsonLog(&lines)})
+				defer p.stop()
+				stream, err := p.dial(t, grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{}))).NewStream(
+					t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, streamMethod)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := stream.SendMsg(one); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute) // the stream is old, and its target in flight
+				if err := stream.SendMsg(tt.message); err != nil {
+					t.Fatal(err)
+				}
+				if err := stream.RecvMsg(nil); status.Code(err).String() != tt.code {
+					t.Errorf("the caller got %v, want %v", err, tt.code)
+				}
+				p.stop()
+				wantLine(t, &lines, streamMethod, tt.code, tt.level)
+			})
+		})
 	}
 }

@@ -29,7 +29,7 @@ const lastGrace = 5 * time.Second
 //  2. no new connection or RPC is taken (GracefulStop);
 //  3. after grace, which may be 0, or when no RPC of ShakerService runs any more, running streams of all services end with
 //     UNAVAILABLE, a StreamCheck when it has answered what it has read, or after 4 s (Drain);
-//  4. after 5 s more, what still runs is canceled (Stop).
+//  4. after 5 s more, what still runs is canceled (Stop). Its line in the log has UNAVAILABLE.
 //
 // From step 2 on it goes on to the next step early where nothing runs any more. When Run returns no
 // RPC uses the Prober, which may be closed then. An error is that of a listener that failed, or that
@@ -103,6 +103,7 @@ func (s *Server) stop(g *grpc.Server, grace time.Duration) {
 		return
 	}
 	s.log.Warn("closing connections with RPCs that did not end")
+	s.stopped.Store(true)
 	g.Stop()
 	<-gone
 }

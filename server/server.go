@@ -69,9 +69,10 @@ type Config struct {
 	// load balancers time to send new RPCs elsewhere. 0: none. Less than 0 is an error.
 	DrainDelay time.Duration
 
-	// StreamAge is how old a StreamCheck becomes, give or take a tenth. Then it reads no more, answers every target that it has
-	// read, and ends with UNAVAILABLE and [ReasonStreamAge], so that callers find new replicas. 0: DefaultStreamAge, 30 min. Less
-	// than 0: streams have no age.
+	// StreamAge is how old a StreamCheck becomes, give or take a tenth. Then it takes no more messages, answers every target that
+	// it has taken, and ends with UNAVAILABLE and [ReasonStreamAge], so that callers find new replicas. If its caller takes no
+	// results for a minute, it ends without the other answers. 0: DefaultStreamAge, 30 min. Less than 0: streams have no age,
+	// and a caller that takes no results keeps its stream.
 	StreamAge time.Duration
 
 	// Logger gets one line per RPC that ends (see audit.go), where Options are used, and the stacks of panics. nil:
@@ -113,6 +114,7 @@ type Server struct {
 
 	draining chan struct{} // closed by Drain
 	drain    sync.Once
+	stopped  atomic.Bool  // Run cancels all RPCs
 	working  atomic.Int64 // RPCs of ShakerService under way, on servers made with Options
 
 	told   quota.Bucket  // of lines about those whom nobody knows
@@ -201,7 +203,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	tcpshakerv1.RegisterShakerServiceServer(readRegistrar{r, s}, s)
 }
 
-// Drain makes new RPCs end with UNAVAILABLE. Running StreamChecks read no more, answer what they have read for up to 4 s, and
+// Drain makes new RPCs end with UNAVAILABLE. Running StreamChecks take no more, answer what they have taken for up to 4 s, and
 // then end with UNAVAILABLE, too; what has no answer by then is left unanswered. Running Checks go on to their ends. Drain
 // returns at once, has no way back, and may be called more than once, from any goroutine.
 func (s *Server) Drain() { s.drain.Do(func() { close(s.draining) }) }

@@ -34,6 +34,7 @@ type passage struct {
 	admission *access.Admission
 	began     time.Time
 	rpc       context.Context // ends with the RPC
+	server    *Server
 
 	begun  atomic.Bool // the handler's goroutine sees to the line
 	logged atomic.Bool
@@ -214,6 +215,9 @@ func (s *Server) survive(ctx context.Context) {
 func (s *Server) auditUnreadRPC(p *passage, got *status.Status) {
 	if p.logged.Swap(true) {
 		return
+	}
+	if got.Code() == codes.Canceled && s.stopped.Load() {
+		got = status.Convert(errDraining())
 	}
 	level := min(levelOf(got.Code(), p.method), slog.LevelWarn)
 	if !s.log.Enabled(p, level) {

@@ -101,11 +101,14 @@ type ShakerServiceClient interface {
 	// hold from the next target on.
 	//
 	// Streams end in order. A stream of 30 minutes, give or take a tenth or as the operator has it, and one that the service
-	// ends because it drains, reads no more messages. It answers every target that it has read, and ends with UNAVAILABLE,
-	// google.rpc.RetryInfo, and google.rpc.ErrorInfo with the reason `STREAM_AGE` or `DRAINING`. Targets without a result were
-	// not read, and not probed: send them again on a new stream, where CheckResult.index begins at 0. A service that drains
-	// leaves out answers that take more than 4 s; their targets may have been probed. If the caller has half-closed and has all
-	// results, the stream ends with OK.
+	// ends because it drains, takes no more messages. It answers every target that it has taken, and ends with UNAVAILABLE,
+	// google.rpc.RetryInfo, and google.rpc.ErrorInfo with the reason `STREAM_AGE` or `DRAINING`. Send the targets without a
+	// result again on a new stream, where CheckResult.index begins at 0. Most of them were not probed; some may have been:
+	// - A service that drains leaves out answers that take more than 4 s.
+	// - An old stream ends early if the caller has taken so few results that one message of them waits for a minute.
+	// If the caller has half-closed and has all results, the stream ends with OK. The service still looks at one message
+	// that it had asked for before the stream became old. It probes none of its targets; but a message that is malformed or
+	// too large ends the stream at once with its own status, as at any time.
 	StreamCheck(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StreamCheckRequest, StreamCheckResponse], error)
 	// GetVantage tells who asks, from where, and what it allows this caller. It sends no packet.
 	GetVantage(ctx context.Context, in *GetVantageRequest, opts ...grpc.CallOption) (*GetVantageResponse, error)
@@ -227,11 +230,14 @@ type ShakerServiceServer interface {
 	// hold from the next target on.
 	//
 	// Streams end in order. A stream of 30 minutes, give or take a tenth or as the operator has it, and one that the service
-	// ends because it drains, reads no more messages. It answers every target that it has read, and ends with UNAVAILABLE,
-	// google.rpc.RetryInfo, and google.rpc.ErrorInfo with the reason `STREAM_AGE` or `DRAINING`. Targets without a result were
-	// not read, and not probed: send them again on a new stream, where CheckResult.index begins at 0. A service that drains
-	// leaves out answers that take more than 4 s; their targets may have been probed. If the caller has half-closed and has all
-	// results, the stream ends with OK.
+	// ends because it drains, takes no more messages. It answers every target that it has taken, and ends with UNAVAILABLE,
+	// google.rpc.RetryInfo, and google.rpc.ErrorInfo with the reason `STREAM_AGE` or `DRAINING`. Send the targets without a
+	// result again on a new stream, where CheckResult.index begins at 0. Most of them were not probed; some may have been:
+	// - A service that drains leaves out answers that take more than 4 s.
+	// - An old stream ends early if the caller has taken so few results that one message of them waits for a minute.
+	// If the caller has half-closed and has all results, the stream ends with OK. The service still looks at one message
+	// that it had asked for before the stream became old. It probes none of its targets; but a message that is malformed or
+	// too large ends the stream at once with its own status, as at any time.
 	StreamCheck(grpc.BidiStreamingServer[StreamCheckRequest, StreamCheckResponse]) error
 	// GetVantage tells who asks, from where, and what it allows this caller. It sends no packet.
 	GetVantage(context.Context, *GetVantageRequest) (*GetVantageResponse, error)
