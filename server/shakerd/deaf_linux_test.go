@@ -250,6 +250,49 @@ func TestErrorWithoutReader(t *testing.T) {
 	}
 }
 
+// TestSignalWithoutReader: one signal ends a command that has nothing to do but to write, also where
+// nobody reads that.
+func TestSignalWithoutReader(t *testing.T) {
+	faulty, good := configFile(t, "nmae: x\n"), configFile(t, "listen: [{address: \"127.0.0.1:0\"}]\n")
+	for _, tt := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"--config", faulty, "--check-config"}, exitUsage},
+		{[]string{"--config", good, "--check-config"}, exitFailure},
+		{[]string{"--version"}, exitFailure},
+		{[]string{"-h"}, exitFailure},
+	} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		fillPipe(t, w)
+		if err := w.SetWriteDeadline(time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, end := context.WithCancel(t.Context())
+		code := make(chan int, 1)
+		go func() { code <- run(ctx, tt.args, w, w) }()
+		select {
+		case got := <-code:
+			t.Errorf("%q: exit %d before the signal", tt.args, got)
+		case <-time.After(2 * flushTime):
+		}
+		end()
+		select {
+		case got := <-code:
+			if got != tt.code {
+				t.Errorf("%q: exit %d, want %d", tt.args, got, tt.code)
+			}
+		case <-time.After(patience / 4):
+			t.Errorf("%q: goes on", tt.args)
+		}
+		w.Close() // ends a Write that is under way
+	}
+}
+
 // fillPipe writes to w until it takes no byte more.
 func fillPipe(t *testing.T, w *os.File) {
 	t.Helper()

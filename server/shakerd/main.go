@@ -26,7 +26,7 @@ func main() {
 	c := newCommand(os.Stdout, os.Stderr)
 	logGRPC(c.log)
 	ctx := endBySignal(context.Background(), signals, func(code int) {
-		c.end(nil, false)
+		c.end(ended, nil)
 		os.Exit(code)
 	})
 	os.Exit(c.run(ctx, os.Args[1:]))

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -38,23 +39,28 @@ func (c *command) run(ctx context.Context, args []string) int {
 	s, err := loadSettings(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(c.stdout, usage)
-		err = nil
+		err = c.print(ctx, usage)
 	case err != nil:
 	case s.version:
-		fmt.Fprintln(c.stdout, versionLine())
+		err = c.print(ctx, versionLine()+"\n")
 	case s.checkConfig:
+		var text strings.Builder
 		for _, w := range s.warnings {
-			fmt.Fprintf(c.stdout, "warning: %s\n", w)
+			fmt.Fprintf(&text, "warning: %s\n", w)
 		}
-		fmt.Fprintf(c.stdout, "%s: OK\n", s.config)
+		fmt.Fprintf(&text, "%s: OK\n", s.config)
+		err = c.print(ctx, text.String())
 	default:
 		c.log.logJSON.Store(s.logJSON)
 		level := new(slog.LevelVar)
 		level.Set(s.logLevel)
 		err = serve(ctx, args, s, newLogger(s.options, level, c.log), level, c.log.Dropped)
 	}
-	c.end(err, s != nil && s.checkConfig)
+	if s != nil && s.checkConfig {
+		c.end(ctx, err)
+	} else {
+		c.end(ended, err)
+	}
 	switch {
 	case err == nil:
 		return exitOK
@@ -65,25 +71,63 @@ func (c *command) run(ctx context.Context, args []string) int {
 	}
 }
 
-// end writes the rest of the log, and then err. It takes at most flushTime, unless patient is set.
-func (c *command) end(err error, patient bool) {
-	ctx := context.Background()
-	if !patient {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, flushTime)
-		defer cancel()
+// ended is a context that has ended.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// end writes the rest of the log, and then err. It takes at most flushTime from the end of ctx on.
+func (c *command) end(ctx context.Context, err error) {
+	flush, cancel := flushContext(ctx)
+	defer cancel()
+	if c.log.Close(flush) && err != nil {
+		writtenBy(flush, func() { c.tell(err) })
 	}
-	if !c.log.Close(ctx) || err == nil {
-		return
+}
+
+// errNotPrinted is the error of print if nobody reads.
+var errNotPrinted = errors.New("nobody reads standard output")
+
+// print writes text to standard output. It takes at most flushTime from the end of ctx on.
+func (c *command) print(ctx context.Context, text string) error {
+	flush, cancel := flushContext(ctx)
+	defer cancel()
+	if !writtenBy(flush, func() { fmt.Fprint(c.stdout, text) }) {
+		return errNotPrinted
 	}
+	return nil
+}
+
+// flushContext returns a context that ends flushTime after ctx. cancel must be called.
+func flushContext(ctx context.Context) (flush context.Context, cancel context.CancelFunc) {
+	flush, end := context.WithCancel(context.Background())
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(flushTime):
+			end()
+		case <-flush.Done():
+		}
+	})
+	return flush, func() {
+		stop()
+		end()
+	}
+}
+
+// writtenBy reports whether write returned before ctx ended. If not, its goroutine is left behind.
+func writtenBy(ctx context.Context, write func()) bool {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		c.tell(err)
+		write()
 	}()
 	select {
 	case <-written:
+		return true
 	case <-ctx.Done():
+		return false
 	}
 }
 
