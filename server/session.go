@@ -14,12 +14,14 @@ import (
 	"github.com/CarterTsai/tcp-shaker/shaker"
 )
 
-// Check and StreamCheck keep back a tenth of the time they have left to bring the answers home, or what answering so many
-// targets takes if that is more; within these bounds, and never more than half.
+// Check and StreamCheck keep back a tenth of the time they have left to bring the answers home, or
+// what answering so many targets takes on a busy machine if that is more. It is never more than half
+// of the time.
 const (
 	minReserve       = 10 * time.Millisecond
-	maxReserve       = 100 * time.Millisecond
-	reservePerTarget = 10 * time.Microsecond
+	maxTenth         = 100 * time.Millisecond
+	maxReserve       = 200 * time.Millisecond
+	reservePerTarget = 20 * time.Microsecond
 )
 
 // session is one RPC at work, the same for Check and StreamCheck. The goroutine of the RPC's handler runs its loop and owns
@@ -127,8 +129,8 @@ func workContext(ctx context.Context, expected int) (context.Context, context.Ca
 		return context.WithCancel(ctx)
 	}
 	left := time.Until(deadline)
-	reserve := max(left/10, time.Duration(expected)*reservePerTarget)
-	reserve = min(max(reserve, minReserve), maxReserve, left/2)
+	reserve := max(min(left/10, maxTenth), time.Duration(expected)*reservePerTarget, minReserve)
+	reserve = min(reserve, maxReserve, left/2)
 	return context.WithDeadline(ctx, deadline.Add(-reserve))
 }
 

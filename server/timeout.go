@@ -62,6 +62,9 @@ func gapOf(perSecond float64) time.Duration {
 // verdict then does not depend on some milliseconds.
 const lateSilence = 60 * time.Millisecond
 
+// answerTime is what answering one target takes at most, unless the machine is busy.
+const answerTime = 10 * time.Microsecond
+
 // flightContext returns the context of a session's batch. It ends with ctx, with a call of land,
 // which must come, or lateSilence after work. It ends earlier if answering so many targets takes
 // more of the reserve. It is work itself if that has no deadline, and if expected is 0, which is
@@ -73,7 +76,8 @@ func flightContext(
 	if !ok || expected == 0 {
 		return work, func() {}
 	}
-	late := min(lateSilence, maxReserve-time.Duration(expected)*reservePerTarget)
+	deadline, _ := ctx.Deadline()
+	late := min(lateSilence, deadline.Sub(end)-time.Duration(expected)*answerTime)
 	return context.WithDeadline(ctx, end.Add(max(0, late)))
 }
 

@@ -77,10 +77,10 @@ type ShakerServiceClient interface {
 	// says what is allowed and what may be needed. The same holds for more targets than the caller may have outstanding.
 	// UNAVAILABLE while the service drains; it is safe to ask again.
 	//
-	// Deadline: set one. The service keeps back a tenth of it, or 10 µs per target if that is more, at least 10 ms and at most
-	// 100 ms, but never more than half, for the way home, and answers what is known by then; the targets that are not decided
-	// get REASON_DEADLINE_EXCEEDED. A timeout that is left unset is fitted into the deadline, see CheckOptions.timeout. If
-	// this machine is so busy that such a handshake ends late, Check waits for it up to 60 ms of the 100 ms.
+	// Deadline: set one. The service keeps back a tenth of it, 10 to 100 ms, or 20 µs per target if that is more, but never
+	// more than half, for the way home. It answers what is known by then; the targets that are not decided get
+	// REASON_DEADLINE_EXCEEDED. A timeout that is left unset is fitted into the deadline, see CheckOptions.timeout. If this
+	// machine is so busy that such a handshake ends late, Check waits for it, up to 60 ms of what it has kept back.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
 	// StreamCheck probes any number of targets, sent in any number of messages, and answers them as they complete.
 	//
@@ -206,10 +206,10 @@ type ShakerServiceServer interface {
 	// says what is allowed and what may be needed. The same holds for more targets than the caller may have outstanding.
 	// UNAVAILABLE while the service drains; it is safe to ask again.
 	//
-	// Deadline: set one. The service keeps back a tenth of it, or 10 µs per target if that is more, at least 10 ms and at most
-	// 100 ms, but never more than half, for the way home, and answers what is known by then; the targets that are not decided
-	// get REASON_DEADLINE_EXCEEDED. A timeout that is left unset is fitted into the deadline, see CheckOptions.timeout. If
-	// this machine is so busy that such a handshake ends late, Check waits for it up to 60 ms of the 100 ms.
+	// Deadline: set one. The service keeps back a tenth of it, 10 to 100 ms, or 20 µs per target if that is more, but never
+	// more than half, for the way home. It answers what is known by then; the targets that are not decided get
+	// REASON_DEADLINE_EXCEEDED. A timeout that is left unset is fitted into the deadline, see CheckOptions.timeout. If this
+	// machine is so busy that such a handshake ends late, Check waits for it, up to 60 ms of what it has kept back.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
 	// StreamCheck probes any number of targets, sent in any number of messages, and answers them as they complete.
 	//
