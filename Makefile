@@ -27,7 +27,7 @@ race: ## Run the tests with the race detector
 	go test -race ./...
 
 .PHONY: truth
-truth: ## Run the tests that have a long form in it: millions of probes whose truth is known, a minute of idleness (about six minutes)
+truth: ## Run the tests that have a long form in it: millions of probes whose truth is known, a minute of idleness (about ten minutes)
 	TRUTH=long go test -count=1 -timeout 20m -v -p 1 -run '$(or $(RUN),$(LONG))' ./shaker ./server/shakerd
 
 .PHONY: foreign
