@@ -37,18 +37,23 @@ type packedGuard struct{ grpc.ServiceRegistrar }
 
 // RegisterService implements grpc.ServiceRegistrar.
 func (g packedGuard) RegisterService(desc *grpc.ServiceDesc, implementation any) {
-	guarded := *desc
-	guarded.Methods = slices.Clone(desc.Methods)
-	for i := range guarded.Methods {
-		handle := guarded.Methods[i].Handler
-		guarded.Methods[i].Handler = func(
-			srv any, ctx context.Context, read func(any) error, interceptor grpc.UnaryServerInterceptor,
-		) (any, error) {
+	g.ServiceRegistrar.RegisterService(wrapUnary(desc, func(handle grpc.MethodHandler) grpc.MethodHandler {
+		return func(srv any, ctx context.Context, read func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 			if err := refusePacked(ctx); err != nil {
 				return nil, err
 			}
 			return handle(srv, ctx, read, interceptor)
 		}
+	}), implementation)
+}
+
+// wrapUnary returns a copy of desc in which wrap has wrapped the handler of each unary method. gRPC
+// calls such a handler before it reads the request, and interceptors after that.
+func wrapUnary(desc *grpc.ServiceDesc, wrap func(grpc.MethodHandler) grpc.MethodHandler) *grpc.ServiceDesc {
+	wrapped := *desc
+	wrapped.Methods = slices.Clone(desc.Methods)
+	for i := range wrapped.Methods {
+		wrapped.Methods[i].Handler = wrap(wrapped.Methods[i].Handler)
 	}
-	g.ServiceRegistrar.RegisterService(&guarded, implementation)
+	return &wrapped
 }

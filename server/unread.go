@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -95,31 +94,28 @@ type readRegistrar struct {
 
 // RegisterService implements grpc.ServiceRegistrar.
 func (r readRegistrar) RegisterService(desc *grpc.ServiceDesc, implementation any) {
-	wrapped := *desc
-	wrapped.Methods = slices.Clone(desc.Methods)
-	for i := range wrapped.Methods {
-		handle := wrapped.Methods[i].Handler
-		wrapped.Methods[i].Handler = func(
-			srv any, ctx context.Context, read func(any) error, interceptor grpc.UnaryServerInterceptor,
-		) (any, error) {
-			p := passageOf(ctx)
-			if p == nil {
-				return handle(srv, ctx, read, interceptor)
-			}
-			p.begun.Store(true)
-			p.read = read
-			response, err := handle(srv, ctx, p.receive, interceptor)
-			if err != nil && !p.reached {
-				got := err
-				if p.unread != nil {
-					got = p.unread
-				}
-				r.server.auditUnreadRPC(p, status.Convert(got))
-			}
-			return response, err
+	r.ServiceRegistrar.RegisterService(wrapUnary(desc, r.noted), implementation)
+}
+
+// noted returns handle with a line in the log for an RPC that ends before the interceptors run.
+func (r readRegistrar) noted(handle grpc.MethodHandler) grpc.MethodHandler {
+	return func(srv any, ctx context.Context, read func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+		p := passageOf(ctx)
+		if p == nil {
+			return handle(srv, ctx, read, interceptor)
 		}
+		p.begun.Store(true)
+		p.read = read
+		response, err := handle(srv, ctx, p.receive, interceptor)
+		if err != nil && !p.reached {
+			got := err
+			if p.unread != nil {
+				got = p.unread
+			}
+			r.server.auditUnreadRPC(p, status.Convert(got))
+		}
+		return response, err
 	}
-	r.ServiceRegistrar.RegisterService(&wrapped, implementation)
 }
 
 // methods holds the full names of methods that are registered on a server.
