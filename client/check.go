@@ -43,8 +43,9 @@ func onlyResult(target string, results []*tcpshakerv1.CheckResult) (Result, erro
 	return newResult(target, results[0])
 }
 
-// CheckAll probes targets and returns one Result for each, in their order; or else no results and
-// an *Error, whose Unanswered has every target that the service did not answer. Of no targets it returns no results, and asks nothing.
+// CheckAll probes targets and returns one Result for each, in their order. On failure it returns no
+// results and an *Error, whose Unanswered has every target that the service did not answer. For no
+// targets it returns no results and makes no call.
 //
 // There may be any number. They go over one [Client.Stream], because that alone has no limit on
 // targets, on the size of a request or on that of an answer; so CheckAll goes on after a service

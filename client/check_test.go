@@ -122,8 +122,8 @@ func TestTargetsThatCannotTravel(t *testing.T) {
 	}
 }
 
-// The package comment: Check and Vantage are tried up to four times where the service is UNAVAILABLE, streams go on with
-// another one, and nothing is asked again after another status.
+// Check and Vantage are tried up to four times if the service is UNAVAILABLE. Streams go on with
+// another stream. After another status no call is made again. The package comment promises this.
 func TestRetries(t *testing.T) {
 	var calls atomic.Int64
 	fails := func(times int64, code codes.Code) error {

@@ -34,10 +34,9 @@ const noConnectionYet = "no connection yet"
 // connection can be made, further calls fail at once with the error of the last attempt, and the
 // package goes on connecting. The timeout never ends a call that has a connection.
 //
-// It is also how long a [Client.Stream] that has lost its stream goes on without a result. If the
-// service asks for a wait (google.rpc.RetryInfo) of up to 10 s that takes more than half of that, the
-// wait is added, so that a short timeout leaves time to connect after it. A service that drains asks
-// for 1 s.
+// It is also how long a [Client.Stream] that has lost its stream goes on without a result. The
+// service may ask for a wait (google.rpc.RetryInfo). A wait of up to 10 s that takes more than half
+// of the timeout is added to it, so that time is left to connect. A service that drains asks for 1 s.
 func WithConnectTimeout(timeout time.Duration) Option {
 	return optionFunc(func(c *config) {
 		if timeout != 0 {
@@ -54,8 +53,8 @@ func checkConnectTimeout(d time.Duration) error {
 	return nil
 }
 
-// connector waits for the connection that a call needs, and explains why there is none. A Client
-// has one.
+// connector waits for the connection that a call needs. If no connection can be made, it explains
+// why. A Client has one connector.
 type connector struct {
 	target    string        // as New got it
 	within    time.Duration // the connect timeout

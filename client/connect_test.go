@@ -283,8 +283,8 @@ func TestConnectTimeoutEndsNoCall(t *testing.T) {
 	all.Wait()
 }
 
-// A deadline that passes while there is no connection keeps its code, and its error says why there
-// is none.
+// A deadline that passes while no connection stands keeps its code. Its error says why the connection
+// could not be made.
 func TestDeadlineWithoutAConnection(t *testing.T) {
 	silent := accepting(t, "tcp", "127.0.0.1:0", mute).Addr().String()
 	closed, err := net.Listen("tcp", "127.0.0.1:0")

@@ -15,7 +15,8 @@ const errorDomain = "tcpshaker.v1"
 //
 //	UNAUTHENTICATED     it does not know the caller: no client certificate or token, or one that is not good (any more)
 //	PERMISSION_DENIED   it knows the caller, who may not do this
-//	QUOTA_EXCEEDED      RESOURCE_EXHAUSTED: the caller asks too much at once; [Error.RetryDelay] says when to ask again, if that helps
+//	QUOTA_EXCEEDED      RESOURCE_EXHAUSTED: the caller asks too much at once. [Error.RetryDelay] says
+//	                    when to ask again, if waiting helps
 //	TOO_MANY_TARGETS, ANSWER_TOO_LARGE   RESOURCE_EXHAUSTED: the request is too large, today and tomorrow
 //	DRAINING            UNAVAILABLE: it is about to end
 //	STREAM_AGE          UNAVAILABLE: the stream is old; Stream goes on with another by itself

@@ -46,8 +46,8 @@
 //
 // # Retries
 //
-// Check and Vantage are tried up to four times where the service is UNAVAILABLE, 0.1 s to 1 s apart and within the context's
-// deadline; a probe has no effect that a second one could double. CheckAll and Stream go on with another stream if theirs
-// ends with UNAVAILABLE, and ask again about what has no result: see [Client.Stream]. All calls go to the addresses of the
-// service in turn (round_robin).
+// Check and Vantage are tried up to four times if the service is UNAVAILABLE, 0.1 s to 1 s apart and
+// within the context's deadline. A probe has no effect that a second one could double. If the stream
+// of CheckAll or Stream ends with UNAVAILABLE, another stream asks again about the targets without a
+// result, see [Client.Stream]. Calls go to the addresses of the service in turn (round_robin).
 package client
