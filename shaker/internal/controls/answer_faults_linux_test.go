@@ -281,7 +281,7 @@ var answerFaults = []fault{
 		name: "answered for another",
 		is:   "a probe that waits at a cancel or a close is answered twice, and its neighbour never",
 		edits: []edit{{
-			"shard_linux.go",
+			"shares_linux.go",
 			`s.refuse(sh, &j)`,
 			`if sh.waiting > 0 && fault("answered for another") {
 				j = (*sh.chunks.front())[0]

@@ -54,7 +54,7 @@ var shareFaults = []fault{
 	{
 		name: "last cancel first",
 		is:   "of batches whose contexts have ended, the last is answered first",
-		edits: []edit{{"shard_linux.go", `s.ending.push(sh)`, `s.ending.push(sh)
+		edits: []edit{{"shares_linux.go", `s.ending.push(sh)`, `s.ending.push(sh)
 		for n := s.ending.len(); n > 1 && fault("last cancel first"); n-- {
 			s.ending.push(s.ending.pop())
 		}`}},
