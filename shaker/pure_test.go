@@ -317,18 +317,20 @@ func TestWaitingAllocatesNothing(t *testing.T) {
 
 // TestSparesAreBounded: what a burst needed is not kept for ever.
 func TestSparesAreBounded(t *testing.T) {
-	var s spares[job]
-	for range 2 * mostSpares {
-		s.keep(new(job))
-	}
-	if len(s.kept) != mostSpares {
-		t.Errorf("%d kept", len(s.kept))
-	}
-	for range 2 * mostSpares {
-		s.take()
-	}
-	if len(s.kept) != 0 {
-		t.Errorf("%d left", len(s.kept))
+	for most, want := range map[int]int{0: mostSpares, 3: 3} {
+		s := spares[job]{most: most}
+		for range 2 * mostSpares {
+			s.keep(new(job))
+		}
+		if len(s.kept) != want {
+			t.Errorf("%d kept, want %d", len(s.kept), want)
+		}
+		for range 2 * mostSpares {
+			s.take()
+		}
+		if len(s.kept) != 0 {
+			t.Errorf("%d left", len(s.kept))
+		}
 	}
 }
 

@@ -62,7 +62,7 @@ type shard struct {
 
 	callers callers           // whose turn it is
 	live    map[*Batch]*share // all that owe an answer
-	spare   []*share          // empty, for the next that does
+	spare   spares[share]     // empty, for the next that does
 	ending  queue[*share]     // those whose context has ended, with something left to drop
 	told    []*share          // those whose batches are to be signaled
 	queued  int               // jobs that wait, for all shares
@@ -110,6 +110,7 @@ func newShard(e *Engine, capacity, perAddress int, portRange uint32) (*shard, er
 		addresses: newAddresses(perAddress),
 		callers:   callers{byName: make(map[string]*caller)},
 		live:      make(map[*Batch]*share),
+		spare:     spares[share]{most: mostSpareShares},
 	}
 	if e.witness != nil {
 		s.doubted = e.witness.serve(s)

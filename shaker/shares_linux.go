@@ -6,13 +6,7 @@ package shaker
 // join makes the share of a batch that begins to be owed answers. The context of the batch may have
 // ended before.
 func (s *shard) join(b *Batch) *share {
-	var sh *share
-	if n := len(s.spare); n > 0 {
-		sh, s.spare[n-1] = s.spare[n-1], nil
-		s.spare = s.spare[:n-1]
-	} else {
-		sh = new(share)
-	}
+	sh := s.spare.take()
 	sh.batch, sh.flying = b, none
 	s.live[b] = sh
 	s.callers.join(sh)
@@ -28,9 +22,7 @@ func (s *shard) part(sh *share) {
 		return
 	}
 	sh.reset()
-	if len(s.spare) < mostSpareShares {
-		s.spare = append(s.spare, sh)
-	}
+	s.spare.keep(sh)
 }
 
 // end has everything of a share dropped.
